@@ -1,0 +1,132 @@
+//! The product's vocabulary towards the phone: what it may ask and what it is told (siprtmp contract sections 2 to 6).
+
+use std::net::SocketAddr;
+
+/// Who the phone is, from the app path and the arguments of `connect`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Address-of-record without scheme: `user@domain[:port]`.
+    pub address: String,
+    /// Digest user name; the user part of the address where the phone gave none.
+    pub login: Option<String>,
+    /// Digest password. Empty or absent: do not register (contract section 2).
+    pub password: Option<String>,
+    /// Display name of From.
+    pub display_name: Option<String>,
+    /// Which Speex rate comes first in the default offer.
+    pub rate: SpeexRate,
+}
+
+/// The `rate` argument of `connect`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SpeexRate {
+    /// Speex 16 kHz first.
+    #[default]
+    Wideband,
+    /// Speex 8 kHz first.
+    Narrowband,
+}
+
+/// A word of the codec list of `invite` and `accept` (contract section 7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CodecWord {
+    /// Speex 16 kHz.
+    Wideband,
+    /// Speex 8 kHz.
+    Narrowband,
+    /// G.711 mu-law on both sides.
+    Pcmu,
+    /// G.711 A-law on both sides.
+    Pcma,
+    /// G.711 mu-law on the SIP side, Speex on the phone's.
+    Ulaw,
+    /// G.711 A-law on the SIP side, Speex on the phone's.
+    Alaw,
+    /// telephone-event.
+    Dtmf,
+    /// H.264 video (not bridged yet: its m= line is not offered).
+    H264,
+    /// x-flv (not bridged yet).
+    Flv,
+}
+
+/// What the phone asks for. Word lists are already parsed, unknown and repeated words dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Command {
+    /// `connect`: register if there is a password.
+    Connect(Account),
+    /// `invite`: call `destination`. `rtp` is the address and port that the driver bound and advertises for this call.
+    Invite {
+        /// As the phone wrote it.
+        destination: String,
+        /// `None` when the phone gave no list at all.
+        codecs: Option<Vec<CodecWord>>,
+        /// Our RTP address as the peer shall see it; RTCP is the port above.
+        rtp: SocketAddr,
+    },
+    /// `accept` the pending incoming call.
+    Accept {
+        /// `None` when the phone gave no list at all.
+        codecs: Option<Vec<CodecWord>>,
+        /// Our RTP address as the peer shall see it; RTCP is the port above.
+        rtp: SocketAddr,
+    },
+    /// `reject` the pending incoming call: `486 Busy Here`, or a phrase for 603 (contract section 3).
+    Reject {
+        /// `None` means "Decline".
+        reason: Option<String>,
+    },
+    /// `bye`: hang up, cancel, or decline, whichever fits.
+    Bye,
+    /// `sendDTMF`.
+    SendDtmf {
+        /// `0-9 * # A-D`, any number of digits.
+        digits: String,
+    },
+    /// `hold` and resume.
+    Hold(bool),
+    /// The RTMP connection is gone or the gateway shuts down: end the call, un-register, then [`crate::Output::Finished`].
+    Disconnect,
+}
+
+/// What the phone is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Indication {
+    /// `connect` succeeded.
+    Connected,
+    /// `connect` failed; the text is the SIP status, e.g. `403 Forbidden`.
+    ConnectRejected(String),
+    /// An incoming call rings: From and To as text.
+    Invited {
+        /// `"Bob" <sip:bob@host>` without tag.
+        from: String,
+        /// Our own address in the same form.
+        to: String,
+    },
+    /// The caller gave up: the same two strings as `Invited`.
+    Cancelled {
+        /// As in `Invited`.
+        from: String,
+        /// As in `Invited`.
+        to: String,
+    },
+    /// 180 or 183 came: code and phrase.
+    Ringing(String),
+    /// The call is up. `Some` iff the phone gave a codec list: audio word and video word, each may be null.
+    Accepted(Option<AcceptedCodecs>),
+    /// The call failed or was refused: code and phrase, or a sentence.
+    Rejected(String),
+    /// The peer hung up.
+    Byed,
+    /// The peer put us on hold or took us back.
+    Holded(bool),
+}
+
+/// The two arguments of `accepted` (contract section 7).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcceptedCodecs {
+    /// `speex`, `pcmu`, `pcma`, `default` or null.
+    pub audio: Option<&'static str>,
+    /// `h264`, `default` or null.
+    pub video: Option<&'static str>,
+}

@@ -1,0 +1,20 @@
+//! What the product does: one RTMP connection is one SIP user agent, and this is its behaviour.
+//!
+//! ```text
+//! RTMP commands -> Command ->  UserAgent  -> SipAction   -> the SIP stack
+//! RTMP calls   <- Indication <-    |     <- SipEvent    <- the SIP stack
+//!                                  v
+//!                             MediaAction -> call-media's MediaPath
+//! ```
+//!
+//! No socket, task or clock: time is an argument. SIP transactions, dialogs and digest are the SIP stack's; offer/answer, the order
+//! of things and every word that the phone hears are decided here.
+#![forbid(unsafe_code)]
+
+pub mod command;
+pub mod sip;
+pub mod user_agent;
+
+pub use command::{Account, CodecWord, Command, Indication, SpeexRate};
+pub use sip::{CallHandle, SipAction, SipEvent, SipStatus};
+pub use user_agent::{Input, MediaAction, Output, UserAgent};

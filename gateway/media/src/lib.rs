@@ -1,0 +1,14 @@
+//! Call media without IO: what lies between the audio message of an RTMP phone and the RTP packet of a SIP peer.
+//!
+//! ```text
+//! uplink    AudioTag -> decode -> PCM -> resample -> reframe + pace -> encode -> RTP
+//! downlink  RTP -> reorder/jitter -> decode | conceal -> PCM -> resample -> encode -> AudioTag
+//! relay     AudioTag body <-> RTP payload where codec and framing agree: no PCM at all
+//! ```
+//!
+//! Nothing here opens a socket, reads a clock or spawns a task: bytes and the time come in, bytes and events go out.
+#![forbid(unsafe_code)]
+
+pub mod codec;
+pub mod path;
+pub mod sdp;
