@@ -10,5 +10,8 @@
 #![forbid(unsafe_code)]
 
 pub mod codec;
+pub mod limits;
+pub mod media_time;
 pub mod path;
 pub mod sdp;
+pub mod stats;

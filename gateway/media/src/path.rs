@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::{codec::Codec, sdp::Negotiated};
+use crate::{codec::Codec, sdp::Negotiated, stats::PathStats};
 
 /// How a call's media is set up. Random values come from the driver, so that tests can fix them.
 #[derive(Debug, Clone)]
@@ -65,6 +65,9 @@ pub enum Output {
     },
     /// The peer pressed a key (RFC 4733), once per press.
     DtmfReceived(char),
+    /// The phone sends a codec that we do not have: the SoundFormat of its audio messages (FLV section E.4.2.1), told
+    /// once a codec.
+    PhoneCodecUnsupported(u8),
 }
 
 /// The media of one call.
@@ -85,6 +88,16 @@ impl MediaPath {
 
     /// Takes the next output, until there is none.
     pub fn poll_output(&mut self) -> Option<Output> {
+        todo!("media helper")
+    }
+
+    /// Ends the path: what is still to be sent, an RTCP BYE among it, comes out of `poll_output`.
+    pub fn stop(&mut self, _now: Instant) {
+        todo!("media helper")
+    }
+
+    /// What the path has seen so far.
+    pub fn stats(&self) -> PathStats {
         todo!("media helper")
     }
 

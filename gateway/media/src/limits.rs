@@ -1,0 +1,76 @@
+//! Every bound of the media engine, named, in one place: what a peer may make grow, and how long anything may wait.
+
+use std::time::Duration;
+
+/// RTP datagrams beyond this are dropped unread: an Ethernet frame with room for tunnels.
+pub const MAX_RTP_BYTES: usize = 2048;
+/// RTCP datagrams beyond this are dropped unread.
+pub const MAX_RTCP_BYTES: usize = 2048;
+/// Samples that one packet or message may decode to: half a second at 16 kHz.
+pub const MAX_DECODED_SAMPLES: usize = 8000;
+/// Speex frames taken from one packet or message: 320 ms. More is malformed (pjsip 6c9024511 shows why there is a cap).
+pub const MAX_SPEEX_FRAMES_PER_PACKET: usize = 16;
+/// RTP payload that is sent at most, header not counted.
+pub const MAX_PAYLOAD_BYTES: usize = 1200;
+
+/// Quality of Speex that we encode (0..=10): what siprtmp used, 15 kbit/s narrowband, 27.8 kbit/s wideband.
+pub const SPEEX_QUALITY: u8 = 8;
+/// Effort of the Speex encoder (1..=10): libspeex's default.
+pub const SPEEX_COMPLEXITY: u8 = 2;
+
+/// Least and largest packet time that we send, whatever `a=ptime` says, milliseconds.
+pub const PTIME_MS: std::ops::RangeInclusive<u16> = 10..=60;
+
+/// Uplink: most audio that waits for its turn. Older frames are dropped.
+pub const UPLINK_MAX_HOLD: Duration = Duration::from_millis(400);
+/// Uplink: a frame may leave this much before its turn, so that a calm stream is not held at all.
+pub const UPLINK_EARLY: Duration = Duration::from_micros(1500);
+/// Uplink: a frame that comes at most this much behind its turn does not move the schedule.
+pub const UPLINK_LATE: Duration = Duration::from_millis(2);
+/// Uplink: for this long the shortest wait is watched before the schedule is pulled forward. Bursts that come more
+/// often than this are smoothed, rarer stalls are cut.
+pub const UPLINK_WATCH: Duration = Duration::from_millis(400);
+/// Uplink: an excess wait from here on is cut by dropping frames, a smaller one by sending a little faster.
+pub const UPLINK_CUT: Duration = Duration::from_millis(30);
+/// Uplink: how much faster a frame follows its forerunner while a small excess is worked off.
+pub const UPLINK_SLEW: Duration = Duration::from_millis(1);
+/// Uplink: RTMP timestamps that stray less than this from the samples counted are taken as jitter of the phone's clock.
+pub const UPLINK_GAP: Duration = Duration::from_millis(40);
+/// Uplink: RTMP timestamps that run ahead of the arrival by more than this are a new timeline, not silence.
+pub const UPLINK_JUMP: Duration = Duration::from_secs(1);
+
+/// Digits that may wait to be sent; a caller that dials faster loses the rest.
+pub const MAX_QUEUED_DIGITS: usize = 64;
+
+/// Downlink: packets held behind a gap, at most.
+pub const MAX_HELD_PACKETS: usize = 32;
+/// Downlink: longest wait for a missing packet.
+pub const DOWNLINK_MAX_WAIT: Duration = Duration::from_millis(60);
+/// Downlink: shortest wait for a missing packet, used once the network has shown that it keeps order.
+pub const DOWNLINK_MIN_WAIT: Duration = Duration::from_millis(20);
+/// Downlink: frames of 20 ms invented in a row before the stream is called silent.
+pub const MAX_CONCEALED_FRAMES: u32 = 6;
+/// Downlink: media time that strays from arrival by more than this starts a new timeline.
+pub const DOWNLINK_JUMP: Duration = Duration::from_millis(500);
+/// RFC 3550 appendix A.1: a sequence step beyond this is a restart, not loss.
+pub const MAX_DROPOUT: u16 = 3000;
+/// RFC 3550 appendix A.1: packets this far behind are old, not a restart.
+pub const MAX_MISORDER: u16 = 100;
+/// RFC 3550 appendix A.1: packets in sequence after which a new source or a restarted one is believed.
+pub const MIN_SEQUENTIAL: u16 = 2;
+/// A synchronisation source that was silent for this long may be replaced at once.
+pub const SOURCE_IDLE: Duration = Duration::from_millis(200);
+
+/// RTCP report interval before randomisation (RFC 3550 section 6.2).
+pub const RTCP_INTERVAL: Duration = Duration::from_secs(5);
+/// CNAME is one SDES item: at most 255 bytes (RFC 3550 section 6.5).
+pub const MAX_CNAME_BYTES: usize = 255;
+
+/// Source learning: packets in sequence from another port of the signalled address.
+pub const LATCH_PACKETS_SAME_IP: u16 = 4;
+/// Source learning: packets in sequence from another address.
+pub const LATCH_PACKETS_OTHER_IP: u16 = 8;
+/// Source learning: those packets must come within this time.
+pub const LATCH_WINDOW: Duration = Duration::from_millis(1000);
+/// Source learning: candidates watched at once.
+pub const MAX_LATCH_CANDIDATES: usize = 4;
