@@ -1,3 +1,6 @@
-//! The gateway as a library.
+//! The gateway as a library: everything that touches tokio, sockets, files and HTTP. `docs/architecture.md` is the map.
+//!
+//! The protocol cores (`rtmp-session`, `call-media`, `phone-agent`) are state machines below it and know none of these.
 
+pub mod config;
 pub mod sip;

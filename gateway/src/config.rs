@@ -1,0 +1,400 @@
+//! Configuration: defaults, a TOML file, the environment and the command line, joined into a [`Config`] that holds together.
+//!
+//! ```text
+//! command line > environment > file > defaults  ->  Settings  ->  resolve  ->  Config
+//! ```
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rtmp_session::Limits;
+
+mod command_line;
+mod settings;
+mod values;
+
+pub use command_line::CommandLine;
+pub use settings::User;
+pub use values::{DomainName, ExternalIp, Listen, LogFormat, PortRange, ProxyUri, SipListen, ValueError};
+
+use command_line::Subcommand;
+use settings::Settings;
+
+/// All that the program can be told, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// RTMP listener.
+    pub rtmp: SocketAddr,
+    /// HTTP listener, if any.
+    pub http: Option<SocketAddr>,
+    /// SIP listeners over UDP, at least one.
+    pub sip: Vec<SocketAddr>,
+    /// First hop of SIP requests.
+    pub sip_proxy: Option<String>,
+    /// Advertised in SIP and SDP.
+    pub external_ip: Option<IpAddr>,
+    /// Ports of RTP and RTCP; `None` asks the system.
+    pub rtp_ports: Option<PortRange>,
+    /// The SIP domain that we serve ourselves.
+    pub local_domain: String,
+    /// Who may register there.
+    pub registrar: Registrar,
+    /// RTMP connections at one time.
+    pub max_phones: usize,
+    /// RTMP connections at one time from one IP address; `None`: as many as in all.
+    pub max_phones_per_ip: Option<usize>,
+    /// Calls at one time.
+    pub max_calls: usize,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// Whether SIP and RTMP messages are logged.
+    pub debug: bool,
+    /// Bounds of one RTMP connection.
+    pub limits: Limits,
+}
+
+/// Who may register at the local domain (design section 4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Registrar {
+    /// Anybody, since all listeners are on loopback.
+    Open,
+    /// These users, with their passwords; nobody if there are none.
+    Users(Vec<User>),
+}
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Invocation {
+    /// Serve.
+    Run(Box<Config>),
+    /// `check-config` found nothing wrong: what the file means, for people.
+    Checked(String),
+}
+
+/// What is wrong with the configuration: where, and what is allowed.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{}: {error}", file.display())]
+    File {
+        /// Which.
+        file: PathBuf,
+        /// The system's reason.
+        error: std::io::Error,
+    },
+    /// The file is no TOML, has a key that does not exist, or a value that is not allowed.
+    #[error("{}:{line}:{column}: {}{message}", file.display(), key.as_ref().map(|key| format!("{key}: ")).unwrap_or_default())]
+    Text {
+        /// Which.
+        file: PathBuf,
+        /// From 1.
+        line: usize,
+        /// From 1.
+        column: usize,
+        /// The key of that line, if it has one.
+        key: Option<String>,
+        /// What, and what is allowed.
+        message: String,
+    },
+    /// An option by itself or beside others makes no sense.
+    #[error("{key}: {message}")]
+    Option {
+        /// Name of the option, as in the file.
+        key: &'static str,
+        /// What, and what is allowed.
+        message: String,
+    },
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config::resolve(Settings::default()).expect("a test proves that the defaults are sound")
+    }
+}
+
+impl CommandLine {
+    /// Reads what the command line points at and joins it all.
+    ///
+    /// # Errors
+    /// The file, or options that do not fit together.
+    pub fn invocation(mut self) -> Result<Invocation, ConfigError> {
+        match self.command.take() {
+            Some(Subcommand::CheckConfig { file }) => {
+                let config = Config::resolve(read_file(&file)?)?;
+                Ok(Invocation::Checked(format!("{}: sound\n{}", file.display(), config.describe())))
+            }
+            None => {
+                let file = self.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
+                Ok(Invocation::Run(Box::new(Config::resolve(self.settings().or(file))?)))
+            }
+        }
+    }
+}
+
+impl Config {
+    /// Fills in defaults and checks what no single value can know.
+    fn resolve(settings: Settings) -> Result<Config, ConfigError> {
+        let wrong = |key, message: &str| Err(ConfigError::Option { key, message: message.into() });
+        for (key, listener) in [("rtmps", settings.rtmps), ("https", settings.https)] {
+            if listener.and_then(Listen::address).is_some() {
+                return wrong(key, "this version has no TLS listeners: leave it out, or put a TLS proxy in front");
+            }
+        }
+        if settings.tls_cert.is_some() != settings.tls_key.is_some() {
+            return wrong("tls-cert", "tls-cert and tls-key go together");
+        }
+        let Listen::At(rtmp) = settings.rtmp.unwrap_or(Listen::At(loopback(1935))) else {
+            return wrong("rtmp", "cannot be off: phones have no other way in");
+        };
+        let sip = settings.sip.unwrap_or_else(|| vec![SipListen(loopback(5060))]);
+        if sip.is_empty() {
+            return wrong("sip", "at least one listener is needed, such as udp:127.0.0.1:5060");
+        }
+        let http = settings.http.unwrap_or(Listen::At(loopback(8080))).address();
+        let sip: Vec<SocketAddr> = sip.into_iter().map(|SipListen(address)| address).collect();
+        let exposed = sip.iter().chain(&http).chain([&rtmp]).any(|address| !address.ip().is_loopback());
+        let max_phones = settings.max_phones.unwrap_or(10_000);
+        let max_calls = settings.max_calls.unwrap_or(5_000);
+        for (key, limit) in [
+            ("max-phones", Some(max_phones)),
+            ("max-calls", Some(max_calls)),
+            ("phones-per-ip", settings.limits.phones_per_ip),
+        ] {
+            if limit == Some(0) {
+                return wrong(key, "must be 1 or more");
+            }
+        }
+        Ok(Config {
+            rtmp,
+            http,
+            sip,
+            sip_proxy: settings.sip_proxy.map(|ProxyUri(uri)| uri),
+            external_ip: settings.external_ip.map(|ExternalIp(ip)| ip),
+            rtp_ports: settings.rtp_ports,
+            local_domain: settings.local_domain.map_or_else(|| "localhost".into(), |DomainName(name)| name),
+            registrar: registrar(settings.users, exposed)?,
+            max_phones,
+            max_phones_per_ip: settings.limits.phones_per_ip,
+            max_calls,
+            log_format: settings.log_format.unwrap_or_default(),
+            debug: settings.debug.unwrap_or(false),
+            limits: session_limits(&settings.limits)?,
+        })
+    }
+
+    /// What this configuration does, a line for each point, for people.
+    pub fn describe(&self) -> String {
+        let mut text = format!("  RTMP  {}\n", self.rtmp);
+        for address in &self.sip {
+            let _ = writeln!(text, "  SIP   udp:{address}");
+        }
+        match self.http {
+            Some(address) => writeln!(text, "  HTTP  http://{address}/"),
+            None => writeln!(text, "  HTTP  off"),
+        }
+        .expect("a String takes all");
+        let _ = writeln!(
+            text,
+            "  RTP   {}",
+            self.rtp_ports
+                .as_ref()
+                .map_or_else(|| "ports that the system gives".into(), |ports| format!("ports {ports}"))
+        );
+        if let Some(ip) = self.external_ip {
+            let _ = writeln!(text, "        advertised as {ip}");
+        }
+        if let Some(proxy) = &self.sip_proxy {
+            let _ = writeln!(text, "  SIP requests go to {proxy} first");
+        }
+        let who = match &self.registrar {
+            Registrar::Open => "any phone on this machine may register".into(),
+            Registrar::Users(users) if users.is_empty() => {
+                "nobody may register (a listener is not on loopback, and the file has no [[users]])".into()
+            }
+            Registrar::Users(users) => format!("{} users of the file may register", users.len()),
+        };
+        let _ = writeln!(text, "  Domain {}: {who}", self.local_domain);
+        text
+    }
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+/// Design section 4: who is not on loopback has to name the users.
+fn registrar(users: Vec<User>, exposed: bool) -> Result<Registrar, ConfigError> {
+    let wrong = |message| Err(ConfigError::Option { key: "users", message });
+    for (index, User { name, password }) in users.iter().enumerate() {
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/".contains(&b)) {
+            return wrong(format!("{name:?} cannot be the user part of a SIP address (RFC 3261 section 25.1)"));
+        }
+        if password.is_empty() {
+            return wrong(format!("{name} has no password"));
+        }
+        if users[..index].iter().any(|other| other.name == *name) {
+            return wrong(format!("{name} stands there twice"));
+        }
+    }
+    Ok(if users.is_empty() && !exposed { Registrar::Open } else { Registrar::Users(users) })
+}
+
+fn session_limits(settings: &settings::LimitSettings) -> Result<Limits, ConfigError> {
+    let standard = Limits::default();
+    let seconds = |given: Option<u64>, standard| given.map_or(standard, Duration::from_secs);
+    let limits = Limits {
+        message_bytes: settings.message_bytes.unwrap_or(standard.message_bytes),
+        chunk_streams: settings.chunk_streams.unwrap_or(standard.chunk_streams),
+        amf_depth: settings.amf_depth.unwrap_or(standard.amf_depth),
+        handshake: seconds(settings.handshake_seconds, standard.handshake),
+        connect: seconds(settings.connect_seconds, standard.connect),
+        idle: seconds(settings.idle_seconds, standard.idle),
+        ..standard
+    };
+    let wrong = |key, message: &str| Err(ConfigError::Option { key, message: message.into() });
+    // 16 MiB is the longest message that a chunk header can declare; a day is beyond any use and keeps `Instant` sums safe.
+    match () {
+        () if !(1_024..=0xFF_FFFF).contains(&limits.message_bytes) => {
+            wrong("limits.message-bytes", "allowed: 1024 to 16777215")
+        }
+        () if !(4..=1_024).contains(&limits.chunk_streams) => wrong("limits.chunk-streams", "allowed: 4 to 1024"),
+        () if !(4..=64).contains(&limits.amf_depth) => wrong("limits.amf-depth", "allowed: 4 to 64"),
+        () if [limits.handshake, limits.connect, limits.idle].iter().any(|d| !(1..=86_400).contains(&d.as_secs())) => {
+            wrong("limits", "handshake-seconds, connect-seconds and idle-seconds: allowed: 1 to 86400")
+        }
+        () if limits.idle <= limits.ping => {
+            wrong("limits.idle-seconds", "must be longer than the 10 s from ping to ping")
+        }
+        () => Ok(limits),
+    }
+}
+
+fn read_file(file: &Path) -> Result<Settings, ConfigError> {
+    let text = std::fs::read_to_string(file).map_err(|error| ConfigError::File { file: file.into(), error })?;
+    toml::from_str(&text).map_err(|error| place(file, &text, &error))
+}
+
+/// Turns the parser's byte span into line, column and key.
+fn place(file: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
+    let offset = error.span().map_or(0, |span| span.start).min(text.len());
+    let before = text.get(..offset).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
+    let source = text.lines().nth(line - 1).unwrap_or_default();
+    let key = source.split_once('=').map(|(key, _)| key.trim().to_owned()).filter(|key| !key.is_empty());
+    let message = error.message().replace("unknown field", "unknown key").replace("expected one of", "allowed:");
+    ConfigError::Text { file: file.into(), line, column, key, message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from_file(text: &str) -> Result<Config, ConfigError> {
+        toml::from_str(text).map_err(|error| place(Path::new("gw.toml"), text, &error)).and_then(Config::resolve)
+    }
+
+    fn error(text: &str) -> String {
+        from_file(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_defaults_listen_on_loopback_only_and_anybody_there_may_register() {
+        let config = Config::default();
+        assert_eq!(config.rtmp, loopback(1935));
+        assert_eq!(config.sip, [loopback(5060)]);
+        assert_eq!(config.http, Some(loopback(8080)));
+        assert_eq!(config.local_domain, "localhost");
+        assert_eq!(config.registrar, Registrar::Open);
+    }
+
+    #[test]
+    fn the_file_knows_every_option() {
+        let config = from_file(
+            r#"
+            rtmp = "0.0.0.0:1935"
+            http = "off"
+            sip = ["udp:0.0.0.0:5060", "[::]:5060"]
+            sip-proxy = "sip:proxy.example.com"
+            external-ip = "203.0.113.7"
+            rtp-ports = "20000-20999"
+            local-domain = "Example.COM"
+            max-phones = 7
+            max-calls = 3
+            log-format = "json"
+            debug = true
+            [[users]]
+            name = "alice"
+            password = "wonderland"
+            [limits]
+            message-bytes = 2048
+            handshake-seconds = 2
+            phones-per-ip = 4
+            "#,
+        )
+        .unwrap();
+        assert_eq!((config.max_phones, config.max_calls, config.max_phones_per_ip), (7, 3, Some(4)));
+        assert_eq!(config.local_domain, "example.com");
+        assert_eq!((config.http, config.debug, config.log_format), (None, true, LogFormat::Json));
+        assert_eq!(config.limits.message_bytes, 2048);
+        assert_eq!(config.limits.handshake, Duration::from_secs(2));
+        assert!(matches!(&config.registrar, Registrar::Users(users) if users.len() == 1));
+        assert!(!format!("{config:?}").contains("wonderland"), "a password in Debug output");
+    }
+
+    #[test]
+    fn an_error_names_file_line_key_and_what_is_allowed() {
+        let text = error("max-calls = 3\nrtmp = \"here\"\n");
+        assert!(text.starts_with("gw.toml:2:8: rtmp: `here` is no address: write IP:PORT"), "{text}");
+        let text = error("\nlog-format = \"xml\"\n");
+        assert!(text.starts_with("gw.toml:2:") && text.contains("`text`") && text.contains("`json`"), "{text}");
+        let text = error("max-calls = [\n");
+        assert!(text.starts_with("gw.toml:1:"), "{text}");
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_those_that_exist() {
+        let text = error("rtmp-port = 1935\n");
+        assert!(
+            text.starts_with("gw.toml:1:1: ")
+                && text.contains("unknown key `rtmp-port`")
+                && text.contains("`rtp-ports`"),
+            "{text}"
+        );
+        assert!(error("[limits]\nmessages = 1\n").contains("unknown key `messages`"));
+    }
+
+    #[test]
+    fn a_listener_off_loopback_closes_the_registrar_to_strangers() {
+        for exposed in ["rtmp = \"0.0.0.0:1935\"", "sip = [\"10.1.2.3:5060\"]", "http = \"[::]:80\""] {
+            assert_eq!(from_file(exposed).unwrap().registrar, Registrar::Users(Vec::new()), "{exposed}");
+        }
+    }
+
+    #[test]
+    fn users_are_checked_one_by_one_and_against_each_other() {
+        let user = |name: &str, password: &str| format!("[[users]]\nname = \"{name}\"\npassword = \"{password}\"\n");
+        assert!(error(&user("a b", "x")).contains("cannot be the user part"));
+        assert!(error(&user("alice", "")).contains("no password"));
+        assert!(error(&(user("alice", "x") + &user("alice", "y"))).contains("twice"));
+    }
+
+    #[test]
+    fn what_cannot_be_served_is_refused_rather_than_ignored() {
+        assert!(error("rtmps = \"0.0.0.0:443\"").contains("TLS"));
+        assert!(error("rtmp = \"off\"").starts_with("rtmp: "));
+        assert!(error("sip = []").starts_with("sip: "));
+        assert!(error("max-calls = 0").contains("1 or more"));
+        assert!(error("[limits]\nidle-seconds = 5").contains("ping"));
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_file() {
+        let command_line: Settings = toml::from_str("max-calls = 1").unwrap();
+        let file: Settings = toml::from_str("max-calls = 2\nmax-phones = 2\n[limits]\nphones-per-ip = 9").unwrap();
+        let config = Config::resolve(command_line.or(file)).unwrap();
+        assert_eq!((config.max_calls, config.max_phones, config.max_phones_per_ip), (1, 2, Some(9)));
+    }
+}

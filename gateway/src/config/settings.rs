@@ -1,0 +1,119 @@
+//! The options as they are written: all optional, the same in the file, in the environment and on the command line.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::{DomainName, ExternalIp, Listen, LogFormat, PortRange, ProxyUri, SipListen};
+
+/// One source's options. `None` leaves the word to the next source.
+#[derive(Debug, Clone, Default, clap::Args, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Settings {
+    /// RTMP listener, or `off` [default: 127.0.0.1:1935].
+    #[arg(long, value_name = "ADDR", env = "RTMP_SIP_GATEWAY_RTMP")]
+    pub(super) rtmp: Option<Listen>,
+    /// RTMP over TLS listener.
+    #[arg(long, value_name = "ADDR", env = "RTMP_SIP_GATEWAY_RTMPS")]
+    pub(super) rtmps: Option<Listen>,
+    /// HTTP listener for the page, /metrics and /healthz, or `off` [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDR", env = "RTMP_SIP_GATEWAY_HTTP")]
+    pub(super) http: Option<Listen>,
+    /// HTTPS listener.
+    #[arg(long, value_name = "ADDR", env = "RTMP_SIP_GATEWAY_HTTPS")]
+    pub(super) https: Option<Listen>,
+    /// Certificate chain (PEM) of the TLS listeners.
+    #[arg(long, value_name = "FILE", env = "RTMP_SIP_GATEWAY_TLS_CERT")]
+    pub(super) tls_cert: Option<PathBuf>,
+    /// Private key (PEM) of the TLS listeners.
+    #[arg(long, value_name = "FILE", env = "RTMP_SIP_GATEWAY_TLS_KEY")]
+    pub(super) tls_key: Option<PathBuf>,
+    /// SIP listener, `udp:IP:PORT`; may be repeated [default: udp:127.0.0.1:5060].
+    #[arg(long, value_name = "ADDR", env = "RTMP_SIP_GATEWAY_SIP", value_delimiter = ',')]
+    pub(super) sip: Option<Vec<SipListen>>,
+    /// SIP proxy that all requests go to first, `sip:HOST[:PORT]`.
+    #[arg(long, value_name = "URI", env = "RTMP_SIP_GATEWAY_SIP_PROXY")]
+    pub(super) sip_proxy: Option<ProxyUri>,
+    /// IP address to advertise in SIP and SDP instead of the local one.
+    #[arg(short = 'e', long, visible_alias = "ext-ip", value_name = "IP", env = "RTMP_SIP_GATEWAY_EXTERNAL_IP")]
+    pub(super) external_ip: Option<ExternalIp>,
+    /// Ports for RTP and RTCP [default: what the system gives].
+    #[arg(long, value_name = "LOW-HIGH", env = "RTMP_SIP_GATEWAY_RTP_PORTS")]
+    pub(super) rtp_ports: Option<PortRange>,
+    /// SIP domain that the gateway serves itself [default: localhost].
+    #[arg(long, value_name = "NAME", env = "RTMP_SIP_GATEWAY_LOCAL_DOMAIN")]
+    pub(super) local_domain: Option<DomainName>,
+    /// RTMP connections at one time [default: 10000].
+    #[arg(long, value_name = "N", env = "RTMP_SIP_GATEWAY_MAX_PHONES")]
+    pub(super) max_phones: Option<usize>,
+    /// Calls at one time [default: 5000].
+    #[arg(long, value_name = "N", env = "RTMP_SIP_GATEWAY_MAX_CALLS")]
+    pub(super) max_calls: Option<usize>,
+    /// How log lines look [default: text].
+    #[arg(long, value_name = "FORMAT", env = "RTMP_SIP_GATEWAY_LOG_FORMAT")]
+    pub(super) log_format: Option<LogFormat>,
+    /// Print SIP and RTMP messages, passwords and digests left out.
+    #[arg(short = 'd', long, env = "RTMP_SIP_GATEWAY_DEBUG", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_name = "BOOL")]
+    pub(super) debug: Option<bool>,
+    /// Who may register at the local domain (file only).
+    #[arg(skip)]
+    pub(super) users: Vec<User>,
+    /// What one phone may cost (file only).
+    #[arg(skip)]
+    pub(super) limits: LimitSettings,
+}
+
+/// `[[users]]` of the file: an account of the local domain.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct User {
+    /// User part of the SIP address, and digest user name.
+    pub name: String,
+    /// Digest password.
+    pub password: String,
+}
+
+impl std::fmt::Debug for User {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("User").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// `[limits]` of the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct LimitSettings {
+    pub(super) message_bytes: Option<u32>,
+    pub(super) chunk_streams: Option<usize>,
+    pub(super) amf_depth: Option<usize>,
+    pub(super) handshake_seconds: Option<u64>,
+    pub(super) connect_seconds: Option<u64>,
+    pub(super) idle_seconds: Option<u64>,
+    pub(super) phones_per_ip: Option<usize>,
+}
+
+impl Settings {
+    /// These options, and the other's where these are silent.
+    pub(super) fn or(self, other: Settings) -> Settings {
+        Settings {
+            rtmp: self.rtmp.or(other.rtmp),
+            rtmps: self.rtmps.or(other.rtmps),
+            http: self.http.or(other.http),
+            https: self.https.or(other.https),
+            tls_cert: self.tls_cert.or(other.tls_cert),
+            tls_key: self.tls_key.or(other.tls_key),
+            sip: self.sip.or(other.sip),
+            sip_proxy: self.sip_proxy.or(other.sip_proxy),
+            external_ip: self.external_ip.or(other.external_ip),
+            rtp_ports: self.rtp_ports.or(other.rtp_ports),
+            local_domain: self.local_domain.or(other.local_domain),
+            max_phones: self.max_phones.or(other.max_phones),
+            max_calls: self.max_calls.or(other.max_calls),
+            log_format: self.log_format.or(other.log_format),
+            debug: self.debug.or(other.debug),
+            users: if self.users.is_empty() { other.users } else { self.users },
+            limits: if self.limits == LimitSettings::default() { other.limits } else { self.limits },
+        }
+    }
+}
