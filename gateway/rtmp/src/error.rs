@@ -81,3 +81,33 @@ impl fmt::Display for Stage {
         })
     }
 }
+
+/// A fault as the layers below the session see it: they know what, the session knows where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fault {
+    Malformed(String),
+    Protocol(String),
+    Limit(String),
+}
+
+impl Fault {
+    pub(crate) fn malformed(what: impl Into<String>) -> Self {
+        Self::Malformed(what.into())
+    }
+
+    pub(crate) fn protocol(what: impl Into<String>) -> Self {
+        Self::Protocol(what.into())
+    }
+
+    pub(crate) fn limit(what: impl Into<String>) -> Self {
+        Self::Limit(what.into())
+    }
+
+    pub(crate) fn at(self, at: Place) -> SessionError {
+        match self {
+            Self::Malformed(what) => SessionError::Malformed { at, what },
+            Self::Protocol(what) => SessionError::Protocol { at, what },
+            Self::Limit(what) => SessionError::Limit { at, what },
+        }
+    }
+}

@@ -16,9 +16,11 @@
 #![forbid(unsafe_code)]
 
 mod amf;
+mod chunk;
 mod client;
 mod error;
 mod event;
+mod handshake;
 mod limits;
 mod server;
 mod units;

@@ -9,9 +9,11 @@ use std::time::Instant;
 pub enum HandshakeKind {
     /// The one of the published specification.
     Simple,
-    /// With a digest, as Flash Player 9 and later do.
+    /// With a digest in the first half of C1, as Flash Player 9 and later send it.
     #[default]
     Digest,
+    /// With a digest in the second half of C1, as Flash Player 10 and later send it.
+    DigestScheme1,
 }
 
 /// What a client says in `connect`.
