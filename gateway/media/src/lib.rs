@@ -10,8 +10,11 @@
 #![forbid(unsafe_code)]
 
 pub mod codec;
+pub mod flv;
 pub mod limits;
 pub mod media_time;
 pub mod path;
+pub mod rtmp_time;
+pub mod rtp;
 pub mod sdp;
 pub mod stats;

@@ -84,21 +84,9 @@ mod tests {
 
     #[test]
     fn encoding_agrees_with_an_independent_implementation_for_every_sample() {
-        let mut differing = 0;
         for sample in i16::MIN..=i16::MAX {
             assert_eq!(encode_alaw(sample), judge::encode_alaw(sample), "A-law {sample}");
-            differing += usize::from(encode_ulaw(sample) != judge::encode_ulaw(sample));
-        }
-        // Ties may be broken either way; nothing else may differ.
-        assert!(differing <= 256, "{differing} mu-law samples differ");
-    }
-
-    #[test]
-    fn encoding_picks_a_nearest_mu_law_level_to_one_step_of_the_14_bit_scale() {
-        for sample in i16::MIN..=i16::MAX {
-            let error = (decode_ulaw(encode_ulaw(sample)) as i32 - sample as i32).abs();
-            let best = (0..=255).map(|b| (decode_ulaw(b) as i32 - sample as i32).abs()).min().unwrap();
-            assert!(error <= best + 4, "{sample}: off by {error}, {best} was possible");
+            assert_eq!(encode_ulaw(sample), judge::encode_ulaw(sample), "mu-law {sample}");
         }
     }
 
