@@ -1,8 +1,32 @@
 //! SDP (RFC 4566/8866) and offer/answer (RFC 3264) for one audio stream.
+//!
+//! ```text
+//! peer's text -> description (what of it matters to us) -+
+//!                                                        +-> LocalSession -> Agreement { Negotiated, .. } -> media path
+//! Capabilities (codec words of the phone) ---------------+        |
+//!                                                                 +-> our text
+//! ```
+//!
+//! One audio stream is bridged; every other m= line of an offer is answered in its place with port 0 (RFC 3264 section 6).
+
+mod description;
+mod format;
+#[cfg(test)]
+mod golden;
+mod limits;
+mod negotiate;
+#[cfg(test)]
+mod properties;
+mod session;
+mod write;
 
 use std::net::SocketAddr;
 
 use crate::codec::Codec;
+
+pub use description::SdpError;
+pub use format::Capabilities;
+pub use session::{Agreement, LocalSession};
 
 /// Which way media flows, from our side (RFC 3264 section 5.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -16,6 +40,56 @@ pub enum Direction {
     RecvOnly,
     /// Nobody sends; RTCP goes on.
     Inactive,
+}
+
+impl Direction {
+    /// From whether we send and whether we receive.
+    pub fn new(sends: bool, receives: bool) -> Self {
+        match (sends, receives) {
+            (true, true) => Self::SendRecv,
+            (true, false) => Self::SendOnly,
+            (false, true) => Self::RecvOnly,
+            (false, false) => Self::Inactive,
+        }
+    }
+
+    /// Whether the side that this direction belongs to sends.
+    pub fn sends(self) -> bool {
+        matches!(self, Self::SendRecv | Self::SendOnly)
+    }
+
+    /// Whether the side that this direction belongs to receives.
+    pub fn receives(self) -> bool {
+        matches!(self, Self::SendRecv | Self::RecvOnly)
+    }
+
+    /// The same flow seen from the other side (RFC 3264 section 6.1).
+    #[must_use]
+    pub fn mirrored(self) -> Self {
+        Self::new(self.receives(), self.sends())
+    }
+
+    /// What both allow.
+    #[must_use]
+    pub fn meet(self, other: Self) -> Self {
+        Self::new(self.sends() && other.sends(), self.receives() && other.receives())
+    }
+
+    /// The attribute's name (RFC 4566 section 6).
+    pub fn attribute(self) -> &'static str {
+        match self {
+            Self::SendRecv => "sendrecv",
+            Self::SendOnly => "sendonly",
+            Self::RecvOnly => "recvonly",
+            Self::Inactive => "inactive",
+        }
+    }
+
+    fn from_attribute(name: &str) -> Option<Self> {
+        [Self::SendRecv, Self::SendOnly, Self::RecvOnly, Self::Inactive]
+            .into_iter()
+            .find(|direction| direction.attribute().eq_ignore_ascii_case(name))
+    }
 }
 
 /// A codec with the payload type that this call uses for it.
@@ -54,5 +128,6 @@ pub struct Negotiated {
     /// Which way media flows, from our side.
     pub direction: Direction,
     /// Packet time in milliseconds that we send (`a=ptime`, RFC 4566 section 6); 20 unless the peer asks otherwise.
+    /// 10..=120, a multiple of 10 for G.711 and of 20 for Speex.
     pub ptime_ms: u16,
 }

@@ -1,0 +1,149 @@
+//! What stands behind a payload number: an audio codec or telephone events. SDP's spelling of each, and what we offer.
+
+use super::{PayloadFormat, TelephoneEvent};
+use crate::codec::Codec;
+
+/// What a payload type means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    Audio(Codec),
+    Event { clock_rate: u32 },
+}
+
+/// First dynamic payload type (RFC 3551 section 3).
+const FIRST_DYNAMIC: u8 = 96;
+/// Clock rates of telephone-event that we speak, with the payload types that we offer. 101 for 8000 is everybody's habit; an event
+/// shares its stream's clock (RFC 4733 section 2.1), so beside speex/16000 PJSIP and Linphone want 16000, while siprtmp knows 8000 only.
+const EVENT_8000: TelephoneEvent = TelephoneEvent { payload_type: 101, clock_rate: 8000 };
+const EVENT_16000: TelephoneEvent = TelephoneEvent { payload_type: 100, clock_rate: 16000 };
+
+impl Format {
+    /// Reads `name/clock[/channels]` of an rtpmap (RFC 4566 section 6); `None` for what we do not speak.
+    pub(super) fn from_encoding(encoding: &str) -> Option<Self> {
+        let mut parts = encoding.split('/');
+        let (name, clock, channels) = (parts.next()?, parts.next()?.trim(), parts.next());
+        if channels.is_some_and(|channels| channels.trim() != "1") || parts.next().is_some() {
+            return None;
+        }
+        let clock_rate: u32 = clock.parse().ok()?;
+        let is = |wanted: &str| name.trim().eq_ignore_ascii_case(wanted);
+        match clock_rate {
+            8000 if is("pcmu") => Some(Self::Audio(Codec::Pcmu)),
+            8000 if is("pcma") => Some(Self::Audio(Codec::Pcma)),
+            8000 if is("speex") => Some(Self::Audio(Codec::SpeexNarrowband)),
+            16000 if is("speex") => Some(Self::Audio(Codec::SpeexWideband)),
+            8000 | 16000 if is("telephone-event") => Some(Self::Event { clock_rate }),
+            _ => None,
+        }
+    }
+
+    /// What a payload type means without an rtpmap (RFC 3551 table 4).
+    pub(super) fn from_static(payload_type: u8) -> Option<Self> {
+        match payload_type {
+            0 => Some(Self::Audio(Codec::Pcmu)),
+            8 => Some(Self::Audio(Codec::Pcma)),
+            _ => None,
+        }
+    }
+
+    /// Our spelling for an rtpmap.
+    pub(super) fn encoding(self) -> &'static str {
+        match self {
+            Self::Audio(Codec::SpeexNarrowband) => "speex/8000",
+            Self::Audio(Codec::SpeexWideband) => "speex/16000",
+            Self::Audio(Codec::Pcmu) => "PCMU/8000",
+            Self::Audio(Codec::Pcma) => "PCMA/8000",
+            Self::Event { clock_rate: 16000 } => "telephone-event/16000",
+            Self::Event { .. } => "telephone-event/8000",
+        }
+    }
+}
+
+/// The RTP clock of a codec in Hz.
+pub(super) fn clock_rate(codec: Codec) -> u32 {
+    match codec {
+        Codec::SpeexWideband => 16000,
+        Codec::SpeexNarrowband | Codec::Pcmu | Codec::Pcma => 8000,
+    }
+}
+
+/// What we can do in a call, in our order of preference, with the payload types that our offers use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capabilities {
+    audio: Vec<PayloadFormat>,
+    telephone_events: bool,
+}
+
+impl Capabilities {
+    /// `None` if no audio codec is left. A codec named twice counts once, in its first place.
+    pub fn new(audio: impl IntoIterator<Item = PayloadFormat>, telephone_events: bool) -> Option<Self> {
+        let mut kept: Vec<PayloadFormat> = Vec::new();
+        for format in audio {
+            let clash = |k: &PayloadFormat| k.codec == format.codec || k.payload_type == format.payload_type;
+            if !kept.iter().any(clash) && format.payload_type < 128 {
+                kept.push(format);
+            }
+        }
+        (!kept.is_empty()).then_some(Self { audio: kept, telephone_events })
+    }
+
+    /// Whether we would take this in a peer's offer.
+    pub(super) fn allows(&self, format: Format) -> bool {
+        match format {
+            Format::Audio(codec) => self.audio.iter().any(|ours| ours.codec == codec),
+            Format::Event { clock_rate: 8000 } => self.telephone_events,
+            Format::Event { clock_rate } => self.telephone_events && self.has_clock(clock_rate),
+        }
+    }
+
+    /// Every format with its preferred payload type, audio first.
+    pub(super) fn rows(&self) -> Vec<Row> {
+        let audio = self.audio.iter().map(|f| Row::ours(f.payload_type, Format::Audio(f.codec)));
+        let events = [EVENT_8000, EVENT_16000]
+            .into_iter()
+            .filter(|event| self.allows(Format::Event { clock_rate: event.clock_rate }))
+            .map(|event| Row::ours(event.payload_type, Format::Event { clock_rate: event.clock_rate }));
+        audio.chain(events).collect()
+    }
+
+    fn has_clock(&self, rate: u32) -> bool {
+        self.audio.iter().any(|ours| clock_rate(ours.codec) == rate)
+    }
+}
+
+/// A payload type of an m= line that we understand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) payload_type: u8,
+    pub(super) format: Format,
+    /// What the rtpmap says: the offerer's spelling is mirrored in answers.
+    pub(super) spelling: String,
+}
+
+impl Row {
+    pub(super) fn ours(payload_type: u8, format: Format) -> Self {
+        Self { payload_type, format, spelling: format.encoding().to_owned() }
+    }
+}
+
+/// `known` and behind it everything of `wanted` that it lacks; numbers in use are never bound anew within a session
+/// (RFC 3264 section 8.3.2), so a newcomer whose number is taken gets a free dynamic one.
+pub(super) fn extended(known: &[Row], wanted: Vec<Row>) -> Vec<Row> {
+    let mut rows = known.to_vec();
+    for mut row in wanted {
+        if rows.iter().any(|known| known.format == row.format) {
+            continue;
+        }
+        let taken = |number: u8| rows.iter().any(|known| known.payload_type == number);
+        if taken(row.payload_type) {
+            match (FIRST_DYNAMIC..=127).find(|number| !taken(*number)) {
+                Some(free) => row.payload_type = free,
+                None => continue,
+            }
+        }
+        rows.push(row);
+    }
+    // Audio before events: many peers take the first format for the codec.
+    rows.sort_by_key(|row| matches!(row.format, Format::Event { .. }));
+    rows
+}

@@ -1,0 +1,500 @@
+//! Offers as real peers (and unreal ones) write them, each with the answer that it must get.
+
+use super::{Agreement, Capabilities, Direction, LocalSession, Negotiated, PayloadFormat, SdpError};
+use crate::codec::Codec;
+
+pub(super) const WIDEBAND: PayloadFormat = PayloadFormat { payload_type: 96, codec: Codec::SpeexWideband };
+pub(super) const NARROWBAND: PayloadFormat = PayloadFormat { payload_type: 98, codec: Codec::SpeexNarrowband };
+pub(super) const PCMU: PayloadFormat = PayloadFormat { payload_type: 0, codec: Codec::Pcmu };
+pub(super) const PCMA: PayloadFormat = PayloadFormat { payload_type: 8, codec: Codec::Pcma };
+
+pub(super) fn everything() -> Capabilities {
+    Capabilities::new([WIDEBAND, NARROWBAND, PCMU, PCMA], true).unwrap()
+}
+
+pub(super) fn session(capabilities: Capabilities) -> LocalSession {
+    LocalSession::new(2000, "198.51.100.7:40000".parse().unwrap(), capabilities)
+}
+
+/// Media lines behind a usual head, or a whole description when it begins with `v=` or `!` (then without the mark).
+pub(super) fn offer(lines: &str) -> String {
+    let whole = lines.strip_prefix('!').or(lines.starts_with("v=").then_some(lines));
+    let head = "v=0|o=peer 1 1 IN IP4 192.0.2.1|s=-|c=IN IP4 192.0.2.1|t=0 0|";
+    whole.map_or_else(|| format!("{head}{lines}|"), |whole| format!("{whole}|")).replace('|', "\r\n")
+}
+
+/// The m= lines of an answer, then where and what we send, direction, packet time, DTMF and hold.
+fn outcome(answered: Result<(String, Agreement), SdpError>) -> String {
+    match answered {
+        Ok((text, agreement)) => {
+            let media: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("m=")).collect();
+            format!("{} > {}", media.join(", "), terms(&agreement))
+        }
+        Err(error) => error.to_string().split(':').next().unwrap().to_owned(),
+    }
+}
+
+fn terms(Agreement { negotiated, peer_holds }: &Agreement) -> String {
+    let Negotiated { remote_rtp, remote_rtcp, send, telephone_event, direction, ptime_ms, .. } = negotiated;
+    let rtp = remote_rtp.map_or("nowhere".to_owned(), |address| address.to_string());
+    let rtcp = match (remote_rtp, remote_rtcp) {
+        (Some(rtp), Some(rtcp)) if rtp.ip() == rtcp.ip() && rtp.port() + 1 == rtcp.port() => String::new(),
+        (_, Some(rtcp)) => format!(" rtcp {rtcp}"),
+        (_, None) => " no rtcp".to_owned(),
+    };
+    let dtmf = telephone_event.map_or(String::new(), |e| format!(" dtmf {}/{}", e.payload_type, e.clock_rate));
+    let held = if *peer_holds { " held" } else { "" };
+    let (number, codec) = (send.payload_type, send.codec);
+    format!("{number} {codec:?} {rtp}{rtcp} {} {ptime_ms}{dtmf}{held}", direction.attribute())
+}
+
+const SPX: &str = "a=rtpmap:96 speex/16000|a=rtpmap:98 speex/8000";
+
+/// Answers with all four codecs and telephone-event on our side.
+const GOLDEN: &[(&str, &str, &str)] = &[
+    (
+        "G.711 by static numbers alone",
+        "m=audio 4000 RTP/AVP 0 8",
+        "audio 40000 RTP/AVP 0 8 > 0 Pcmu 192.0.2.1:4000 sendrecv 20",
+    ),
+    (
+        "the offerer's order is kept",
+        "m=audio 4000 RTP/AVP 8 0",
+        "audio 40000 RTP/AVP 8 0 > 8 Pcma 192.0.2.1:4000 sendrecv 20",
+    ),
+    (
+        "the offerer's numbers are kept (contract section 7)",
+        "m=audio 4000 RTP/AVP 110 8 0 101|a=rtpmap:110 speex/16000|a=rtpmap:101 telephone-event/8000",
+        "audio 40000 RTP/AVP 110 8 0 101 > 110 SpeexWideband 192.0.2.1:4000 sendrecv 20 dtmf 101/8000",
+    ),
+    (
+        "baresip's usual offer",
+        "m=audio 4000 RTP/AVP 0 8 101|a=rtpmap:0 PCMU/8000|a=rtpmap:8 PCMA/8000|a=rtpmap:101 telephone-event/8000|a=fmtp:101 0-15|a=rtcp:4001|a=sendrecv|a=label:1|a=ssrc:1 cname:x|a=ptime:20",
+        "audio 40000 RTP/AVP 0 8 101 > 0 Pcmu 192.0.2.1:4000 sendrecv 20 dtmf 101/8000",
+    ),
+    (
+        "PJSIP's usual offer with both event clocks",
+        "m=audio 4000 RTP/AVP 98 97 99 104 3 0 8 9 96 120|c=IN IP4 192.0.2.9|b=TIAS:64000|a=rtcp:4001 IN IP4 192.0.2.9|a=sendrecv|a=rtpmap:98 speex/16000|a=rtpmap:97 speex/8000|a=rtpmap:99 speex/32000|a=rtpmap:104 iLBC/8000|a=fmtp:104 mode=30|a=rtpmap:3 GSM/8000|a=rtpmap:0 PCMU/8000|a=rtpmap:8 PCMA/8000|a=rtpmap:9 G722/8000|a=rtpmap:96 telephone-event/16000|a=fmtp:96 0-16|a=rtpmap:120 telephone-event/8000|a=fmtp:120 0-16",
+        "audio 40000 RTP/AVP 98 97 0 8 96 120 > 98 SpeexWideband 192.0.2.9:4000 sendrecv 20 dtmf 96/16000",
+    ),
+    (
+        "an event clock of 16000 has no place beside G.711 alone",
+        "m=audio 4000 RTP/AVP 0 100 101|a=rtpmap:100 telephone-event/16000|a=rtpmap:101 telephone-event/8000",
+        "audio 40000 RTP/AVP 0 101 > 0 Pcmu 192.0.2.1:4000 sendrecv 20 dtmf 101/8000",
+    ),
+    (
+        "events follow the clock of the codec that is sent",
+        "m=audio 4000 RTP/AVP 0 96 100 101|a=rtpmap:96 speex/16000|a=rtpmap:100 telephone-event/16000|a=rtpmap:101 telephone-event/8000",
+        "audio 40000 RTP/AVP 0 96 100 101 > 0 Pcmu 192.0.2.1:4000 sendrecv 20 dtmf 101/8000",
+    ),
+    (
+        "an event clock of 48000 is not ours",
+        "m=audio 4000 RTP/AVP 0 101|a=rtpmap:101 telephone-event/48000",
+        "audio 40000 RTP/AVP 0 > 0 Pcmu 192.0.2.1:4000 sendrecv 20",
+    ),
+    (
+        "names are compared without case",
+        "m=audio 4000 RTP/AVP 97|a=rtpmap:97 SpEeX/8000",
+        "audio 40000 RTP/AVP 97 > 97 SpeexNarrowband 192.0.2.1:4000 sendrecv 20",
+    ),
+    (
+        "one channel may be named",
+        "m=audio 4000 RTP/AVP 97|a=rtpmap:97 speex/8000/1",
+        "audio 40000 RTP/AVP 97 > 97 SpeexNarrowband 192.0.2.1:4000 sendrecv 20",
+    ),
+    ("stereo speex is not ours", "m=audio 4000 RTP/AVP 97|a=rtpmap:97 speex/8000/2", "no common audio"),
+    ("ultra-wideband speex is not ours", "m=audio 4000 RTP/AVP 97|a=rtpmap:97 speex/32000", "no common audio"),
+    (
+        "a static number is remapped when the peer says so",
+        "m=audio 4000 RTP/AVP 0|a=rtpmap:0 G729/8000",
+        "no common audio",
+    ),
+    (
+        "a dynamic number without rtpmap means nothing in an offer",
+        "m=audio 4000 RTP/AVP 96 0",
+        "audio 40000 RTP/AVP 0 > 0 Pcmu 192.0.2.1:4000 sendrecv 20",
+    ),
+    (
+        "payload types above 127 are passed over",
+        "m=audio 4000 RTP/AVP 128 4294967296 -1 8",
+        "audio 40000 RTP/AVP 8 > 8 Pcma 192.0.2.1:4000 sendrecv 20",
+    ),
+    (
+        "a number listed twice counts once",
+        "m=audio 4000 RTP/AVP 0 0 0",
+        "audio 40000 RTP/AVP 0 > 0 Pcmu 192.0.2.1:4000 sendrecv 20",
+    ),
+    (
+        "a format listed under two numbers is taken once",
+        "m=audio 4000 RTP/AVP 96 97|a=rtpmap:96 speex/8000|a=rtpmap:97 speex/8000",
+        "audio 40000 RTP/AVP 96 > 96 SpeexNarrowband 192.0.2.1:4000 sendrecv 20",
+    ),
+    (
+        "events without audio are no call",
+        "m=audio 4000 RTP/AVP 101|a=rtpmap:101 telephone-event/8000",
+        "no common audio",
+    ),
+    (
+        "comfort noise and foreign codecs drop out",
+        "m=audio 4000 RTP/AVP 18 13 3 8",
+        "audio 40000 RTP/AVP 8 > 8 Pcma 192.0.2.1:4000 sendrecv 20",
+    ),
+    ("nothing in common", "m=audio 4000 RTP/AVP 18 3", "no common audio"),
+    (
+        "video behind audio is refused in its place",
+        "m=audio 4000 RTP/AVP 0|m=video 4002 RTP/AVP 99 34|a=rtpmap:99 h264/90000",
+        "audio 40000 RTP/AVP 0, video 0 RTP/AVP 99 > 0 Pcmu 192.0.2.1:4000 sendrecv 20",
+    ),
+    (
+        "video before audio is refused in its place",
+        "m=video 4002 RTP/AVP 34|m=audio 4000 RTP/AVP 8",
+        "video 0 RTP/AVP 34, audio 40000 RTP/AVP 8 > 8 Pcma 192.0.2.1:4000 sendrecv 20",
+    ),
+    (
+        "fax and text are refused in their places",
+        "m=image 4004 udptl t38|m=audio 4000 RTP/AVP 0|m=text 4006 RTP/AVP 98|m=message 9 TCP/MSRP *",
+        "image 0 udptl t38, audio 40000 RTP/AVP 0, text 0 RTP/AVP 98, message 0 TCP/MSRP * > 0 Pcmu 192.0.2.1:4000 sendrecv 20",
+    ),
+    (
+        "the first fitting audio of two is taken",
+        "m=audio 4000 RTP/AVP 18|m=audio 4002 RTP/AVP 0",
+        "audio 0 RTP/AVP 18, audio 40000 RTP/AVP 0 > 0 Pcmu 192.0.2.1:4002 sendrecv 20",
+    ),
+    (
+        "only one of two audio lines is taken",
+        "m=audio 4000 RTP/AVP 0|m=audio 4002 RTP/AVP 0",
+        "audio 40000 RTP/AVP 0, audio 0 RTP/AVP 0 > 0 Pcmu 192.0.2.1:4000 sendrecv 20",
+    ),
+    (
+        "an encrypted alternative is refused beside the plain line",
+        "m=audio 4000 RTP/SAVP 0|a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x|m=audio 4002 RTP/AVP 0",
+        "audio 0 RTP/SAVP 0, audio 40000 RTP/AVP 0 > 0 Pcmu 192.0.2.1:4002 sendrecv 20",
+    ),
+    ("encrypted audio alone is refused", "m=audio 4000 RTP/SAVP 0", "no common audio"),
+    ("WebRTC's profile is refused", "m=audio 9 UDP/TLS/RTP/SAVPF 0", "no common audio"),
+    (
+        "feedback profile without encryption is taken",
+        "m=audio 4000 RTP/AVPF 0|a=rtcp-fb:* ccm fir",
+        "audio 40000 RTP/AVPF 0 > 0 Pcmu 192.0.2.1:4000 sendrecv 20",
+    ),
+    ("audio of port 0 is no audio", "m=audio 0 RTP/AVP 0", "no common audio"),
+    ("no media at all", "v=0|o=- 1 1 IN IP4 192.0.2.1|s=-|c=IN IP4 192.0.2.1|t=0 0", "no common audio"),
+    ("video alone", "m=video 4000 RTP/AVP 34", "no common audio"),
+    (
+        "hold by sendonly",
+        "m=audio 4000 RTP/AVP 0|a=sendonly",
+        "audio 40000 RTP/AVP 0 > 0 Pcmu 192.0.2.1:4000 recvonly 20 held",
+    ),
+    (
+        "hold by inactive",
+        "m=audio 4000 RTP/AVP 0|a=inactive",
+        "audio 40000 RTP/AVP 0 > 0 Pcmu 192.0.2.1:4000 inactive 20 held",
+    ),
+    (
+        "recvonly is a listener, not a hold",
+        "m=audio 4000 RTP/AVP 0|a=recvonly",
+        "audio 40000 RTP/AVP 0 > 0 Pcmu 192.0.2.1:4000 sendonly 20",
+    ),
+    (
+        "hold at session level",
+        "v=0|o=- 1 1 IN IP4 192.0.2.1|s=-|c=IN IP4 192.0.2.1|t=0 0|a=sendonly|m=audio 4000 RTP/AVP 0",
+        "audio 40000 RTP/AVP 0 > 0 Pcmu 192.0.2.1:4000 recvonly 20 held",
+    ),
+    (
+        "the media's direction counts before the session's",
+        "v=0|o=- 1 1 IN IP4 192.0.2.1|s=-|c=IN IP4 192.0.2.1|t=0 0|a=sendonly|m=audio 4000 RTP/AVP 0|a=sendrecv",
+        "audio 40000 RTP/AVP 0 > 0 Pcmu 192.0.2.1:4000 sendrecv 20",
+    ),
+    (
+        "old-style hold at session level",
+        "v=0|o=- 1 1 IN IP4 192.0.2.1|s=-|c=IN IP4 0.0.0.0|t=0 0|m=audio 4000 RTP/AVP 0",
+        "audio 40000 RTP/AVP 0 > 0 Pcmu nowhere no rtcp recvonly 20 held",
+    ),
+    (
+        "old-style hold at media level, as siprtmp does it with sendonly",
+        "m=audio 4000 RTP/AVP 0|c=IN IP4 0.0.0.0|a=sendonly",
+        "audio 40000 RTP/AVP 0 > 0 Pcmu nowhere no rtcp recvonly 20 held",
+    ),
+    (
+        "old-style hold with recvonly leaves nothing",
+        "m=audio 4000 RTP/AVP 0|c=IN IP4 0.0.0.0|a=recvonly",
+        "audio 40000 RTP/AVP 0 > 0 Pcmu nowhere no rtcp inactive 20 held",
+    ),
+    (
+        "the media's address counts before the session's",
+        "m=audio 4000 RTP/AVP 0|c=IN IP4 192.0.2.77",
+        "audio 40000 RTP/AVP 0 > 0 Pcmu 192.0.2.77:4000 sendrecv 20",
+    ),
+    (
+        "RTCP elsewhere by port (RFC 3605)",
+        "m=audio 4000 RTP/AVP 0|a=rtcp:5000",
+        "audio 40000 RTP/AVP 0 > 0 Pcmu 192.0.2.1:4000 rtcp 192.0.2.1:5000 sendrecv 20",
+    ),
+    (
+        "RTCP elsewhere by address (RFC 3605)",
+        "m=audio 4000 RTP/AVP 0|a=rtcp:5000 IN IP4 192.0.2.8",
+        "audio 40000 RTP/AVP 0 > 0 Pcmu 192.0.2.1:4000 rtcp 192.0.2.8:5000 sendrecv 20",
+    ),
+    (
+        "the last port has none above it",
+        "m=audio 65535 RTP/AVP 0",
+        "audio 40000 RTP/AVP 0 > 0 Pcmu 192.0.2.1:65535 no rtcp sendrecv 20",
+    ),
+    (
+        "IPv6",
+        "v=0|o=- 1 1 IN IP6 2001:db8::1|s=-|c=IN IP6 2001:db8::1|t=0 0|m=audio 4000 RTP/AVP 0",
+        "audio 40000 RTP/AVP 0 > 0 Pcmu [2001:db8::1]:4000 sendrecv 20",
+    ),
+    (
+        "a host name waits for the first packet",
+        "m=audio 4000 RTP/AVP 0|c=IN IP4 media.example.com",
+        "audio 40000 RTP/AVP 0 > 0 Pcmu nowhere no rtcp sendrecv 20",
+    ),
+    ("multicast is refused", "m=audio 4000 RTP/AVP 0|c=IN IP4 224.2.1.1/127", "no common audio"),
+    ("broadcast is refused", "m=audio 4000 RTP/AVP 0|c=IN IP4 255.255.255.255", "no common audio"),
+    ("no address at all", "v=0|o=- 1 1 IN IP4 192.0.2.1|s=-|t=0 0|m=audio 4000 RTP/AVP 0", "no common audio"),
+    (
+        "packet time is mirrored",
+        "m=audio 4000 RTP/AVP 0|a=ptime:30",
+        "audio 40000 RTP/AVP 0 > 0 Pcmu 192.0.2.1:4000 sendrecv 30",
+    ),
+    (
+        "packet time of Speex is whole frames",
+        "m=audio 4000 RTP/AVP 96|a=ptime:30|a=rtpmap:96 speex/16000",
+        "audio 40000 RTP/AVP 96 > 96 SpeexWideband 192.0.2.1:4000 sendrecv 20",
+    ),
+    (
+        "maxptime bounds it",
+        "m=audio 4000 RTP/AVP 0|a=ptime:60|a=maxptime:40",
+        "audio 40000 RTP/AVP 0 > 0 Pcmu 192.0.2.1:4000 sendrecv 40",
+    ),
+    (
+        "an absurd packet time is bounded",
+        "m=audio 4000 RTP/AVP 0|a=ptime:60000",
+        "audio 40000 RTP/AVP 0 > 0 Pcmu 192.0.2.1:4000 sendrecv 120",
+    ),
+    (
+        "packet time 0 is bounded",
+        "m=audio 4000 RTP/AVP 0|a=ptime:0",
+        "audio 40000 RTP/AVP 0 > 0 Pcmu 192.0.2.1:4000 sendrecv 10",
+    ),
+    (
+        "spaces in the user name of o= do no harm",
+        "v=0|o=John Q Phone 1 1 IN IP4 192.0.2.1|s=-|c=IN IP4 192.0.2.1|t=0 0|m=audio 4000 RTP/AVP 0",
+        "audio 40000 RTP/AVP 0 > 0 Pcmu 192.0.2.1:4000 sendrecv 20",
+    ),
+    (
+        "a huge o= version does no harm",
+        "v=0|o=- 1 99999999999999999999999 IN IP4 192.0.2.1|s=-|c=IN IP4 192.0.2.1|t=0 0|m=audio 4000 RTP/AVP 0",
+        "audio 40000 RTP/AVP 0 > 0 Pcmu 192.0.2.1:4000 sendrecv 20",
+    ),
+    (
+        "o=, s= and t= may be missing",
+        "v=0|c=IN IP4 192.0.2.1|m=audio 4000 RTP/AVP 0",
+        "audio 40000 RTP/AVP 0 > 0 Pcmu 192.0.2.1:4000 sendrecv 20",
+    ),
+    (
+        "blanks at line ends and between words do no harm",
+        "!v=0 |c=IN IP4 192.0.2.1  |m=audio  4000  RTP/AVP  0  8 |a=sendonly ",
+        "audio 40000 RTP/AVP 0 8 > 0 Pcmu 192.0.2.1:4000 recvonly 20 held",
+    ),
+    (
+        "a port count is allowed",
+        "m=audio 4000/2 RTP/AVP 0",
+        "audio 40000 RTP/AVP 0 > 0 Pcmu 192.0.2.1:4000 sendrecv 20",
+    ),
+    ("a port beyond 65535", "m=audio 70000 RTP/AVP 0", "malformed SDP"),
+    ("no version line", "!c=IN IP4 192.0.2.1|m=audio 4000 RTP/AVP 0", "malformed SDP"),
+    ("no SDP at all", "!hello", "malformed SDP"),
+    ("an m= line without formats", "m=audio 4000 RTP/AVP", "malformed SDP"),
+];
+
+#[test]
+fn every_golden_offer_gets_its_answer() {
+    for (name, text, expected) in GOLDEN {
+        let outcome = outcome(session(everything()).answer(&offer(text)));
+        assert_eq!(outcome, *expected, "{name}");
+    }
+}
+
+#[test]
+fn an_answer_is_whole_and_in_the_offerers_spelling() {
+    let lines = "m=audio 4000 RTP/AVP 110 0 101|a=rtpmap:110 SPEEX/16000|a=rtpmap:101 telephone-event/8000|a=ptime:40";
+    let (text, _) = session(everything()).answer(&offer(lines)).unwrap();
+    let expected = "v=0|o=- 1000 1 IN IP4 198.51.100.7|s=-|c=IN IP4 198.51.100.7|t=0 0|m=audio 40000 RTP/AVP 110 0 101|\
+        a=rtpmap:110 SPEEX/16000|a=rtpmap:0 PCMU/8000|a=rtpmap:101 telephone-event/8000|a=fmtp:101 0-15|a=ptime:40|a=sendrecv|";
+    assert_eq!(text, expected.replace('|', "\r\n"));
+}
+
+#[test]
+fn the_default_offer_has_the_contracts_numbers_and_both_event_clocks() {
+    let expected = "v=0|o=- 1000 1 IN IP4 198.51.100.7|s=-|c=IN IP4 198.51.100.7|t=0 0|\
+        m=audio 40000 RTP/AVP 96 98 0 8 101 100|a=rtpmap:96 speex/16000|a=rtpmap:98 speex/8000|a=rtpmap:0 PCMU/8000|\
+        a=rtpmap:8 PCMA/8000|a=rtpmap:101 telephone-event/8000|a=fmtp:101 0-15|a=rtpmap:100 telephone-event/16000|\
+        a=fmtp:100 0-15|a=ptime:20|a=sendrecv|";
+    assert_eq!(session(everything()).offer(), expected.replace('|', "\r\n"));
+}
+
+#[test]
+fn without_wideband_only_the_usual_event_clock_is_offered() {
+    let mut narrow = session(Capabilities::new([PCMU], true).unwrap());
+    assert!(narrow.offer().contains("m=audio 40000 RTP/AVP 0 101\r\n"));
+}
+
+#[test]
+fn capabilities_without_audio_do_not_exist() {
+    assert_eq!(Capabilities::new([], true), None);
+}
+
+/// Answers to our default offer.
+const ANSWERS: &[(&str, &str, &str)] = &[
+    (
+        "the answer's first format is sent",
+        "m=audio 4000 RTP/AVP 8 96 101|a=rtpmap:96 speex/16000|a=rtpmap:101 telephone-event/8000",
+        "8 Pcma 192.0.2.1:4000 sendrecv 20 dtmf 101/8000",
+    ),
+    (
+        "wideband takes the event clock of 16000",
+        "m=audio 4000 RTP/AVP 96 101 100|a=rtpmap:96 speex/16000|a=rtpmap:101 telephone-event/8000|a=rtpmap:100 telephone-event/16000",
+        "96 SpeexWideband 192.0.2.1:4000 sendrecv 20 dtmf 100/16000",
+    ),
+    (
+        "an old peer's event clock of 8000 serves wideband too",
+        "m=audio 4000 RTP/AVP 96 101|a=rtpmap:96 speex/16000|a=rtpmap:101 telephone-event/8000",
+        "96 SpeexWideband 192.0.2.1:4000 sendrecv 20 dtmf 101/8000",
+    ),
+    (
+        "the answerer may number by itself",
+        "m=audio 4000 RTP/AVP 120|a=rtpmap:120 speex/16000",
+        "120 SpeexWideband 192.0.2.1:4000 sendrecv 20",
+    ),
+    (
+        "a missing rtpmap means what was offered",
+        "m=audio 4000 RTP/AVP 98 101",
+        "98 SpeexNarrowband 192.0.2.1:4000 sendrecv 20 dtmf 101/8000",
+    ),
+    ("audio refused", "m=audio 0 RTP/AVP 0", "no common audio"),
+    ("a format that was not offered", "m=audio 4000 RTP/AVP 3", "no common audio"),
+    ("another medium in our place", "m=video 4000 RTP/AVP 34", "the answer does not fit the offer"),
+    ("no m= line", "v=0|o=- 1 1 IN IP4 192.0.2.1|s=-|c=IN IP4 192.0.2.1|t=0 0", "the answer does not fit the offer"),
+    ("the peer listens only", "m=audio 4000 RTP/AVP 0|a=recvonly", "0 Pcmu 192.0.2.1:4000 sendonly 20"),
+];
+
+#[test]
+fn every_golden_answer_is_understood() {
+    for (name, text, expected) in ANSWERS {
+        let mut session = session(everything());
+        session.offer();
+        let terms = session.accept_answer(&offer(text)).map_or_else(
+            |error| error.to_string().split(':').next().unwrap().to_owned(),
+            |agreement| terms(&agreement),
+        );
+        assert_eq!(terms, *expected, "{name}");
+    }
+}
+
+#[test]
+fn an_answer_with_its_own_numbers_leaves_ours_for_receiving() {
+    let mut session = session(everything());
+    session.offer();
+    let answer = offer("m=audio 4000 RTP/AVP 120|a=rtpmap:120 speex/16000");
+    let negotiated = session.accept_answer(&answer).unwrap().negotiated;
+    assert_eq!(negotiated.send.payload_type, 120);
+    assert_eq!(negotiated.receive, [WIDEBAND]);
+}
+
+#[test]
+fn the_version_rises_only_with_a_change() {
+    let version = |text: &str| text.lines().nth(1).unwrap().split(' ').nth(2).unwrap().parse::<u64>().unwrap();
+    let mut session = session(everything());
+    assert_eq!(version(&session.offer()), 1);
+    assert_eq!(version(&session.offer()), 1);
+    session.set_hold(true);
+    assert_eq!(version(&session.offer()), 2);
+    assert_eq!(version(&session.offer()), 2);
+    session.set_hold(false);
+    assert_eq!(version(&session.offer()), 3);
+    let (answer, _) = session.answer(&offer("m=audio 4000 RTP/AVP 0")).unwrap();
+    assert_eq!(version(&answer), 4);
+    assert_eq!(version(&session.answer(&offer("m=audio 4000 RTP/AVP 0")).unwrap().0), 4);
+}
+
+#[test]
+fn holding_offers_sendonly_with_our_address_and_resuming_both_ways() {
+    let mut session = session(everything());
+    session.offer();
+    session.set_hold(true);
+    let hold = session.offer();
+    assert!(hold.contains("a=sendonly\r\n") && hold.contains("c=IN IP4 198.51.100.7\r\n"));
+    let answered = session.accept_answer(&offer("m=audio 4000 RTP/AVP 0|a=recvonly")).unwrap();
+    assert_eq!(answered.negotiated.direction, Direction::SendOnly);
+    session.set_hold(false);
+    assert!(session.offer().contains("a=sendrecv\r\n"));
+}
+
+#[test]
+fn a_hold_of_ours_outlives_an_offer_of_the_peer() {
+    let mut session = session(everything());
+    session.set_hold(true);
+    let (answer, agreement) = session.answer(&offer("m=audio 4000 RTP/AVP 0")).unwrap();
+    assert!(answer.contains("a=sendonly\r\n"));
+    assert_eq!(agreement.negotiated.direction, Direction::SendOnly);
+    let (answer, agreement) = session.answer(&offer("m=audio 4000 RTP/AVP 0|a=sendonly")).unwrap();
+    assert!(answer.contains("a=inactive\r\n"));
+    assert!(agreement.peer_holds);
+}
+
+#[test]
+fn our_later_offers_keep_the_order_of_media_lines() {
+    let mut session = session(everything());
+    session.answer(&offer("m=video 4002 RTP/AVP 34|m=audio 4000 RTP/AVP 110|a=rtpmap:110 speex/8000")).unwrap();
+    let media: Vec<String> = session.offer().lines().filter(|line| line.starts_with("m=")).map(str::to_owned).collect();
+    assert_eq!(media, ["m=video 0 RTP/AVP 34", "m=audio 40000 RTP/AVP 110"]);
+    let answered =
+        session.accept_answer(&offer("m=video 0 RTP/AVP 34|m=audio 4000 RTP/AVP 110|a=rtpmap:110 speex/8000")).unwrap();
+    assert_eq!(answered.negotiated.send.codec, Codec::SpeexNarrowband);
+}
+
+#[test]
+fn an_empty_reinvite_is_offered_everything_without_binding_a_number_anew() {
+    let mut session = session(everything());
+    session.answer(&offer("m=audio 4000 RTP/AVP 96 8|a=rtpmap:96 speex/8000")).unwrap();
+    let text = session.full_offer();
+    // 96 stays narrowband as the peer numbered it, so wideband takes the first free number.
+    assert!(text.contains("m=audio 40000 RTP/AVP 96 8 97 0 101 100\r\n"), "{text}");
+    assert!(text.contains("a=rtpmap:96 speex/8000\r\n") && text.contains("a=rtpmap:97 speex/16000\r\n"), "{text}");
+}
+
+#[test]
+fn the_audio_line_in_use_is_kept_when_the_peer_adds_another() {
+    let mut session = session(everything());
+    session.answer(&offer("m=audio 0 RTP/AVP 0|m=audio 4002 RTP/AVP 0")).unwrap();
+    let (answer, agreement) = session.answer(&offer("m=audio 4000 RTP/AVP 0|m=audio 4002 RTP/AVP 0")).unwrap();
+    assert!(answer.contains("m=audio 0 RTP/AVP 0\r\nm=audio 40000 RTP/AVP 0\r\n"), "{answer}");
+    assert_eq!(agreement.negotiated.remote_rtp, Some("192.0.2.1:4002".parse().unwrap()));
+}
+
+#[test]
+fn what_the_phone_did_not_list_is_not_answered() {
+    let mut session = session(Capabilities::new([PCMA], false).unwrap());
+    let lines = format!("m=audio 4000 RTP/AVP 96 98 0 8 101|{SPX}|a=rtpmap:101 telephone-event/8000");
+    let (answer, agreement) = session.answer(&offer(&lines)).unwrap();
+    assert!(answer.contains("m=audio 40000 RTP/AVP 8\r\n"), "{answer}");
+    assert_eq!(agreement.negotiated.telephone_event, None);
+}
+
+#[test]
+fn too_much_is_malformed() {
+    let long = offer(&format!("m=audio 4000 RTP/AVP 0|a=x:{}", "y".repeat(40_000)));
+    let many = offer(&vec!["m=audio 4000 RTP/AVP 0"; 17].join("|"));
+    for text in [long, many] {
+        assert!(matches!(session(everything()).answer(&text), Err(SdpError::Malformed(_))));
+    }
+}
+
+#[test]
+fn formats_beyond_the_limit_are_as_if_absent() {
+    let numbers: Vec<String> = (10..100).map(|n| n.to_string()).collect();
+    let answered = session(everything()).answer(&offer(&format!("m=audio 4000 RTP/AVP {} 0", numbers.join(" "))));
+    assert_eq!(outcome(answered), "no common audio");
+}
