@@ -3,4 +3,9 @@
 //! The protocol cores (`rtmp-session`, `call-media`, `phone-agent`) are state machines below it and know none of these.
 
 pub mod config;
+pub mod logging;
+pub mod metrics;
+pub mod phone;
+pub mod rtp_io;
+pub mod shutdown;
 pub mod sip;
