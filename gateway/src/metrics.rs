@@ -175,7 +175,6 @@ impl Metrics {
             "direction",
             [("in", sip.received.get()), ("out", sip.sent.get()), ("error", sip.send_errors.get())],
         );
-        page.counter("sip_retransmitted_total", "SIP requests sent again", sip.retransmitted.get());
         page.labelled(
             "sip_refused_total",
             "SIP messages refused, by kind",

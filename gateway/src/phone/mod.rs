@@ -8,5 +8,6 @@
 //! ```
 
 pub mod admission;
+pub mod dialect;
 pub mod directory;
 pub mod outbox;
