@@ -13,8 +13,14 @@ pub mod codec;
 pub mod flv;
 pub mod limits;
 pub mod media_time;
+pub mod noise;
 pub mod path;
+pub mod plc;
+pub mod resample;
 pub mod rtmp_time;
 pub mod rtp;
 pub mod sdp;
+pub mod speex_frames;
 pub mod stats;
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,286 @@
+//! Where the frames of a Speex packet lie, without decoding: so that packets can be split and joined on the way through.
+//!
+//! ```text
+//! packet   |0 mode:4 ......|1 mode:3 ....|0 mode:4 ......|1 mode:3 ....|0 1 1 1|
+//!           narrowband layer wideband layer                              padding
+//!          '-------- frame ------------'
+//! ```
+//! Frames follow each other on bit borders; the last byte is filled with a zero and ones (RFC 5574 section 3.3). The
+//! lengths are those of the Speex manual (Jean-Marc Valin, tables 9.2 and 10.1).
+
+use std::ops::Range;
+
+use crate::limits::MAX_SPEEX_FRAMES_PER_PACKET;
+
+/// Bits of a narrowband layer by its mode, the leading zero and the mode included.
+const NARROWBAND_BITS: [usize; 9] = [5, 43, 119, 160, 220, 300, 364, 492, 79];
+/// Bits of a wideband layer by its mode, the leading one and the mode included.
+const WIDEBAND_BITS: [usize; 5] = [4, 36, 112, 192, 352];
+/// A narrowband layer, a wideband layer and an ultra-wideband layer.
+const MAX_EXTRA_LAYERS: usize = 2;
+const MODE_USER_DATA: u32 = 13;
+const MODE_REQUEST: u32 = 14;
+const MODE_TERMINATOR: u32 = 15;
+
+/// The packet ends within a frame, names a mode that does not exist, or holds too many frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("malformed Speex packet")]
+pub struct MalformedSpeex;
+
+/// The frames of one packet as ranges of bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameMap {
+    ends: [u16; MAX_SPEEX_FRAMES_PER_PACKET],
+    count: usize,
+}
+
+impl FrameMap {
+    /// Finds the frames.
+    pub fn of(packet: &[u8]) -> Result<Self, MalformedSpeex> {
+        let mut map = Self { ends: [0; MAX_SPEEX_FRAMES_PER_PACKET], count: 0 };
+        let mut bits = BitReader { bytes: packet, position: 0 };
+        while skip_frame(&mut bits)? {
+            *map.ends.get_mut(map.count).ok_or(MalformedSpeex)? =
+                u16::try_from(bits.position).map_err(|_| MalformedSpeex)?;
+            map.count += 1;
+        }
+        Ok(map)
+    }
+
+    /// Frames of 20 ms.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The bits of each frame, in order.
+    pub fn frames(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        (0..self.count).map(|n| if n == 0 { 0 } else { self.ends[n - 1] as usize }..self.ends[n] as usize)
+    }
+}
+
+/// Moves behind the next frame; false at the end of the packet.
+fn skip_frame(bits: &mut BitReader<'_>) -> Result<bool, MalformedSpeex> {
+    loop {
+        if bits.remaining() < 5 {
+            return Ok(false);
+        }
+        if bits.take(1)? == 1 {
+            return Err(MalformedSpeex); // a wideband layer without a narrowband one
+        }
+        match bits.take(4)? {
+            MODE_TERMINATOR => return Ok(false),
+            MODE_REQUEST => {
+                let width = match bits.take(4)? {
+                    0..=1 => 1,
+                    2..=7 => 4,
+                    8..=9 => 8,
+                    10..=11 => 16,
+                    12..=13 => 32,
+                    _ => 64,
+                };
+                bits.skip(width)?;
+            }
+            MODE_USER_DATA => {
+                let bytes = bits.take(4)? as usize;
+                bits.skip(1 + 8 * bytes)?;
+            }
+            mode => {
+                let length = *NARROWBAND_BITS.get(mode as usize).ok_or(MalformedSpeex)?;
+                bits.skip(length - 5)?;
+                return skip_wideband_layers(bits).map(|()| true);
+            }
+        }
+    }
+}
+
+fn skip_wideband_layers(bits: &mut BitReader<'_>) -> Result<(), MalformedSpeex> {
+    for _ in 0..MAX_EXTRA_LAYERS {
+        if bits.remaining() < 4 || bits.peek() == 0 {
+            break;
+        }
+        bits.skip(1)?;
+        let mode = bits.take(3)?;
+        let length = *WIDEBAND_BITS.get(mode as usize).ok_or(MalformedSpeex)?;
+        bits.skip(length - 4)?;
+    }
+    Ok(())
+}
+
+struct BitReader<'a> {
+    bytes: &'a [u8],
+    position: usize,
+}
+
+impl BitReader<'_> {
+    fn remaining(&self) -> usize {
+        self.bytes.len() * 8 - self.position
+    }
+
+    /// The next bit; the caller knows that there is one.
+    fn peek(&self) -> u8 {
+        bit_at(self.bytes, self.position)
+    }
+
+    fn take(&mut self, count: usize) -> Result<u32, MalformedSpeex> {
+        let start = self.position;
+        self.skip(count)?;
+        Ok((start..self.position).fold(0, |value, at| value << 1 | bit_at(self.bytes, at) as u32))
+    }
+
+    fn skip(&mut self, count: usize) -> Result<(), MalformedSpeex> {
+        if count > self.remaining() {
+            return Err(MalformedSpeex);
+        }
+        self.position += count;
+        Ok(())
+    }
+}
+
+fn bit_at(bytes: &[u8], position: usize) -> u8 {
+    bytes[position / 8] >> (7 - position % 8) & 1
+}
+
+/// Joins frames into a packet.
+#[derive(Debug, Default)]
+pub struct FrameJoiner {
+    bytes: Vec<u8>,
+    bits: usize,
+}
+
+impl FrameJoiner {
+    /// Appends the bits `frame` of `packet`; they must lie in it.
+    pub fn push(&mut self, packet: &[u8], frame: Range<usize>) {
+        for position in frame {
+            if self.bits % 8 == 0 {
+                self.bytes.push(0);
+            }
+            let last = self.bytes.len() - 1;
+            self.bytes[last] |= bit_at(packet, position) << (7 - self.bits % 8);
+            self.bits += 1;
+        }
+    }
+
+    /// Fills the last byte and hands the packet out; the joiner is empty when it has been read.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        if self.bits % 8 != 0 {
+            let last = self.bytes.len() - 1;
+            self.bytes[last] |= 0x7F >> (self.bits % 8);
+        }
+        out.extend_from_slice(&self.bytes);
+        self.bytes.clear();
+        self.bits = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        codec::{Codec, Decoder, Encoder, SampleRate},
+        testing::{Random, voice},
+    };
+    use proptest::prelude::*;
+    use speex_codec::{Encoder as Speex, Mode};
+
+    fn packet_of(mode: Mode, quality: u8, frames: usize) -> Vec<u8> {
+        let rate = if mode == Mode::Narrowband { SampleRate::Hz8000 } else { SampleRate::Hz16000 };
+        let mut encoder = Speex::new(mode);
+        encoder.set_quality(quality);
+        let pcm = voice(rate, 20 * frames as u32, 7);
+        let mut out = vec![0; 2000];
+        let written = encoder.encode(&pcm, &mut out).unwrap();
+        out.truncate(written);
+        out
+    }
+
+    #[test]
+    fn frames_of_every_quality_and_band_are_counted() {
+        for mode in [Mode::Narrowband, Mode::Wideband] {
+            for quality in 0..=10 {
+                for frames in [1, 2, 3, 10, 16] {
+                    let packet = packet_of(mode, quality, frames);
+                    let map = FrameMap::of(&packet).unwrap();
+                    assert_eq!(map.count(), frames, "{mode:?} quality {quality}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn frames_split_off_decode_to_the_same_sound() {
+        for (codec, mode) in [(Codec::SpeexWideband, Mode::Wideband), (Codec::SpeexNarrowband, Mode::Narrowband)] {
+            let packet = packet_of(mode, 8, 5);
+            let (mut whole, mut pieces, mut single) = (Vec::new(), Vec::new(), Vec::new());
+            Decoder::new(codec).decode(&packet, &mut whole).unwrap();
+            let (mut decoder, mut joiner) = (Decoder::new(codec), FrameJoiner::default());
+            for frame in FrameMap::of(&packet).unwrap().frames() {
+                joiner.push(&packet, frame);
+                single.clear();
+                joiner.finish(&mut single);
+                assert_eq!(FrameMap::of(&single).unwrap().count(), 1);
+                decoder.decode(&single, &mut pieces).unwrap();
+            }
+            assert_eq!(whole, pieces);
+        }
+    }
+
+    #[test]
+    fn single_frames_joined_are_the_packet_that_the_encoder_makes() {
+        let pcm = voice(SampleRate::Hz16000, 60, 3);
+        let (mut one_packet, mut joined) = (Vec::new(), Vec::new());
+        Encoder::new(Codec::SpeexWideband).encode(&pcm, &mut one_packet).unwrap();
+        let (mut encoder, mut joiner) = (Encoder::new(Codec::SpeexWideband), FrameJoiner::default());
+        for frame in pcm.chunks(320) {
+            let mut packet = Vec::new();
+            encoder.encode(frame, &mut packet).unwrap();
+            for bits in FrameMap::of(&packet).unwrap().frames() {
+                joiner.push(&packet, bits);
+            }
+        }
+        joiner.finish(&mut joined);
+        assert_eq!(joined, one_packet);
+    }
+
+    #[test]
+    fn a_packet_of_255_frames_is_refused() {
+        // Mode 0 frames are five zero bits.
+        assert_eq!(FrameMap::of(&[0; 160]), Err(MalformedSpeex));
+    }
+
+    #[test]
+    fn a_cut_packet_is_refused_or_shorter() {
+        let packet = packet_of(Mode::Wideband, 8, 3);
+        for length in 0..packet.len() {
+            if let Ok(map) = FrameMap::of(&packet[..length]) {
+                assert!(map.count() < 3);
+            }
+        }
+    }
+
+    #[test]
+    fn a_hundred_thousand_random_packets_do_no_harm() {
+        let mut random = Random::new(5);
+        for _ in 0..100_000 {
+            let packet: Vec<u8> = (0..random.below(120)).map(|_| random.next_u64() as u8).collect();
+            if let Ok(map) = FrameMap::of(&packet) {
+                assert!(map.frames().all(|bits| bits.end <= packet.len() * 8));
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn joining_keeps_every_bit(lengths in proptest::collection::vec(1usize..60, 1..8)) {
+            let source: Vec<u8> = (0..100).map(|n| (n * 37) as u8).collect();
+            let (mut joiner, mut out, mut at) = (FrameJoiner::default(), Vec::new(), 0);
+            for length in lengths {
+                joiner.push(&source, at..at + length);
+                at += length;
+            }
+            joiner.finish(&mut out);
+            for position in 0..at {
+                prop_assert_eq!(bit_at(&out, position), bit_at(&source, position));
+            }
+        }
+    }
+}
