@@ -273,3 +273,18 @@ pub enum ClientEvent {
         stream: StreamId,
     },
 }
+
+impl ObjectEncoding {
+    /// The number on the wire.
+    pub const fn number(self) -> f64 {
+        match self {
+            Self::Amf0 => 0.0,
+            Self::Amf3 => 3.0,
+        }
+    }
+
+    /// The encoding of a number on the wire, if it is one of the two.
+    pub fn from_number(number: f64) -> Option<Self> {
+        [Self::Amf0, Self::Amf3].into_iter().find(|encoding| encoding.number() == number)
+    }
+}

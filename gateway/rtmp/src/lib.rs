@@ -22,6 +22,8 @@ mod error;
 mod event;
 mod handshake;
 mod limits;
+mod link;
+mod message;
 mod server;
 mod units;
 

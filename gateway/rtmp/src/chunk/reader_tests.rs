@@ -14,8 +14,10 @@ fn read_all(reader: &mut ChunkReader, mut bytes: &[u8]) -> Result<Vec<Message>, 
     Ok(messages)
 }
 
-/// (type, stream, ms, body)
-fn plain(messages: &[Message]) -> Vec<(u8, u32, u32, Vec<u8>)> {
+/// Type, stream, milliseconds, body.
+type Plain = (u8, u32, u32, Vec<u8>);
+
+fn plain(messages: &[Message]) -> Vec<Plain> {
     messages.iter().map(|m| (m.kind, m.stream.0, m.timestamp.ms(), m.body.to_vec())).collect()
 }
 
@@ -27,7 +29,7 @@ fn fault(bytes: &[u8]) -> String {
 
 #[test]
 fn every_header_form_is_read() {
-    let cases: [(&[u8], Vec<(u8, u32, u32, Vec<u8>)>); 9] = [
+    let cases: [(&[u8], Vec<Plain>); 9] = [
         // Basic header of 1, 2 and 3 bytes; chunk streams 3, 64, 319, 320, 65599.
         (b"\x03\0\0\x09\0\0\x01\x08\x01\0\0\0a", vec![(8, 1, 9, b"a".into())]),
         (b"\x00\x00\0\0\x09\0\0\x01\x08\x01\0\0\0a", vec![(8, 1, 9, b"a".into())]),
