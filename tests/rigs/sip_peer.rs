@@ -197,6 +197,14 @@ impl SipPeer {
         }
     }
 
+    /// Makes sure that for a short while no request comes but ACKs.
+    pub async fn expect_nothing_but_ack(&mut self) {
+        let end = Instant::now() + Duration::from_millis(300);
+        while let Ok(Some((message, _))) = tokio::time::timeout_at(end.into(), self.inbox.recv()).await {
+            assert_eq!(message.method(), Some("ACK"), "nothing should have come, but: {}", message.start);
+        }
+    }
+
     /// Sends an answer; a repeated request will get it again.
     pub async fn respond(&self, request: &SipMessage, to: SocketAddr, code: u16, phrase: &str, sdp: Option<&AudioSdp>) {
         let mut response = SipMessage::response(request, code, phrase, &our_tag(request));

@@ -1,0 +1,208 @@
+//! Real speech through a call, both ways at once, judged beside what the bare codecs make of the same speech.
+//!
+//! ```text
+//!   Anna -> phone: Speex -> gateway -> RTP -> samples --.            .--> PESQ, STOI, correlation
+//!   Anna -> Speex -> Speex -> G.711 -> G.711 -> samples --> the judge
+//! ```
+//! A gateway can be no better than the codecs that it has to use; it must not be noticeably worse.
+
+use crate::stage::{PCMA, PCMU, SPEEX, Stage, UpCall};
+use gateway_tests::phone::{Login, Phone};
+use gateway_tests::rtp::g711_timeline;
+use gateway_tests::score::{self, Score};
+use gateway_tests::speech::{self, Speaker};
+use gateway_tests::voice::{self, PhoneVoice};
+use gateway_tests::{audio, g711};
+use speex_codec::Mode;
+
+const QUALITY: u8 = 8;
+
+/// How much worse than the bare codecs still counts as the same: about half of what PESQ moves when the speech is cut elsewhere.
+const PESQ_SLACK: f64 = 0.12;
+const STOI_SLACK: f64 = 0.015;
+const CORRELATION_SLACK: f64 = 0.02;
+
+fn judge(what: &str, rate: u32, sent: &[i16], through_gateway: &[i16], bare: &[i16]) {
+    let scores = score::judge(rate, sent, &[through_gateway, bare]);
+    let [came, bare]: [Score; 2] = scores.try_into().unwrap();
+    println!("{what}: gateway {came:.3?}\n{what}: bare codecs {bare:.3?}");
+    assert!(came.pesq >= bare.pesq - PESQ_SLACK, "{what}: PESQ {:.2}, bare codecs {:.2}", came.pesq, bare.pesq);
+    assert!(came.stoi >= bare.stoi - STOI_SLACK, "{what}: STOI {:.3}, bare codecs {:.3}", came.stoi, bare.stoi);
+    let least = bare.correlation - CORRELATION_SLACK;
+    assert!(came.correlation >= least, "{what}: correlation {:.3}, at least {least:.3}", came.correlation);
+}
+
+/// Anna speaks into the phone and Ben into the peer, at the same time.
+async fn talk(stage: &mut Stage, call: &UpCall, anna: PhoneVoice, ben: &PeerVoice) {
+    stage.phone.start_media().await;
+    let spoken = anna.bodies(&speech::pcm(Speaker::Anna, anna.rate()), QUALITY);
+    let frames = ben.frames(&speech::pcm(Speaker::Ben, ben.rate));
+    let (_, ()) = tokio::join!(
+        stage.phone.speak(&spoken),
+        call.rtp.play(call.target(), ben.payload_type, ben.rate / 50, &frames)
+    );
+    tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+}
+
+struct PeerVoice {
+    payload_type: u8,
+    rate: u32,
+}
+
+const PEER_PCMU: PeerVoice = PeerVoice { payload_type: 0, rate: 8000 };
+const PEER_PCMA: PeerVoice = PeerVoice { payload_type: 8, rate: 8000 };
+const PEER_SPEEX: PeerVoice = PeerVoice { payload_type: 97, rate: 16_000 };
+
+impl PeerVoice {
+    fn phone_voice(&self) -> PhoneVoice {
+        match self.payload_type {
+            0 => PhoneVoice::Pcmu,
+            8 => PhoneVoice::Pcma,
+            _ => PhoneVoice::SpeexWideband,
+        }
+    }
+
+    fn frames(&self, pcm: &[i16]) -> Vec<Vec<u8>> {
+        self.phone_voice().frames(pcm, QUALITY)
+    }
+
+    /// What G.711 alone leaves of samples.
+    fn bare(&self, pcm: &[i16]) -> Vec<i16> {
+        match self.payload_type {
+            0 => pcm.iter().map(|s| g711::ulaw_decode(g711::ulaw_encode(*s))).collect(),
+            8 => pcm.iter().map(|s| g711::alaw_decode(g711::alaw_encode(*s))).collect(),
+            _ => panic!("not G.711"),
+        }
+    }
+}
+
+fn speex_and_back(mode: Mode, pcm: &[i16]) -> Vec<i16> {
+    let voice = if mode == Mode::Wideband { PhoneVoice::SpeexWideband } else { PhoneVoice::SpeexNarrowband };
+    let frames = voice.frames(pcm, QUALITY);
+    voice::decode_speex(mode, frames.iter().map(Vec::as_slice))
+}
+
+/// Whether the gateway chose wideband towards the phone: a frame of 38 bytes (quality 8) or less is narrowband alone.
+fn phone_mode(stage: &Stage) -> Mode {
+    let heard = stage.phone.heard();
+    let longest = heard.iter().map(|message| message.body.len() - 1).max().unwrap_or(0);
+    if longest > 46 { Mode::Wideband } else { Mode::Narrowband }
+}
+
+/// The whole of a transcoded call: both directions are judged at 8 kHz, all that G.711 carries.
+async fn transcoded_call(mut stage: Stage, words: &[&str], formats: &[(u8, &str)], anna: PhoneVoice, ben: PeerVoice) {
+    let call = stage.call_out(words, formats).await;
+    talk(&mut stage, &call, anna, &ben).await;
+
+    let packets = call.rtp.seen();
+    let heard = g711_timeline(&packets, ben.payload_type);
+    let spoken = speech::pcm(Speaker::Anna, 8000);
+    let wide = anna == PhoneVoice::SpeexWideband;
+    let decoded = if wide {
+        audio::halve(&speex_and_back(Mode::Wideband, &speech::pcm(Speaker::Anna, 16_000)))
+    } else {
+        speex_and_back(Mode::Narrowband, &spoken)
+    };
+    judge("phone to peer", 8000, &spoken, &heard, &ben.bare(&decoded));
+
+    let (rate, heard) = stage.phone.heard_pcm();
+    assert_eq!(rate, 16_000, "Speex towards the phone");
+    let spoken = speech::pcm(Speaker::Ben, 8000);
+    let companded = ben.bare(&spoken);
+    let bare = match phone_mode(&stage) {
+        Mode::Wideband => audio::halve(&speex_and_back(Mode::Wideband, &audio::double(&companded))),
+        _ => speex_and_back(Mode::Narrowband, &companded),
+    };
+    judge("peer to phone", 8000, &spoken, &audio::halve(&heard), &bare);
+}
+
+#[tokio::test]
+async fn speech_between_speex_wideband_and_pcmu_is_as_good_as_the_bare_codecs() {
+    let stage = Stage::registered().await;
+    transcoded_call(stage, &["wideband", "ulaw"], PCMU, PhoneVoice::SpeexWideband, PEER_PCMU).await;
+}
+
+#[tokio::test]
+async fn speech_between_speex_wideband_and_pcma_is_as_good_as_the_bare_codecs() {
+    let stage = Stage::registered().await;
+    transcoded_call(stage, &["wideband", "alaw"], PCMA, PhoneVoice::SpeexWideband, PEER_PCMA).await;
+}
+
+#[tokio::test]
+async fn speech_between_speex_narrowband_and_pcmu_is_as_good_as_the_bare_codecs() {
+    let mut stage = Stage::registered().await;
+    let login = Login::anonymous(&format!("nina@{}", stage.peer.domain())).rate("narrowband");
+    stage.phone = Phone::connected(stage.gateway.rtmp, login).await;
+    transcoded_call(stage, &["narrowband", "ulaw"], PCMU, PhoneVoice::SpeexNarrowband, PEER_PCMU).await;
+}
+
+#[tokio::test]
+async fn speex_is_relayed_frame_by_frame_untouched_and_in_order() {
+    let mut stage = Stage::registered().await;
+    let call = stage.call_out(&["wideband"], SPEEX).await;
+    let ours = call.dialog.remote_sdp.as_ref().unwrap().payload_type("speex/16000").unwrap();
+    let ben = PeerVoice { payload_type: ours, ..PEER_SPEEX };
+    talk(&mut stage, &call, PhoneVoice::SpeexWideband, &ben).await;
+
+    let sent = PhoneVoice::SpeexWideband.frames(&speech::pcm(Speaker::Anna, 16_000), QUALITY);
+    let packets = call.rtp.seen();
+    let came: Vec<Vec<u8>> = packets.iter().map(|packet| packet.payload.clone()).collect();
+    assert_eq!(came.len(), sent.len(), "one packet a frame");
+    assert!(came == sent, "the payloads are the phone's own");
+    for (number, pair) in packets.windows(2).enumerate() {
+        assert_eq!(pair[1].sequence, pair[0].sequence.wrapping_add(1), "packet {number}");
+        assert_eq!(pair[1].timestamp, pair[0].timestamp.wrapping_add(320), "packet {number}");
+    }
+    assert_eq!(packets[0].payload_type, 97, "the payload type of the answer");
+
+    let sent = ben.frames(&speech::pcm(Speaker::Ben, 16_000));
+    let heard = stage.phone.heard();
+    assert!(heard.iter().all(|message| message.body[0] == 0xB2));
+    let came: Vec<&[u8]> = heard.iter().map(|message| &message.body[1..]).collect();
+    assert!(came.len() + 3 >= sent.len(), "{} of {} frames came", came.len(), sent.len());
+    // The very first packets may come before the phone's stream plays; from then on nothing may be missing.
+    let first = sent.iter().position(|frame| frame == came[0]).expect("the first frame heard is one that was sent");
+    assert!(came.iter().zip(&sent[first..]).all(|(came, sent)| came == sent), "frames are the peer's own, in order");
+    for pair in heard.windows(2) {
+        assert_eq!(pair[1].timestamp_ms.wrapping_sub(pair[0].timestamp_ms), 20);
+    }
+}
+
+#[tokio::test]
+async fn g711_is_relayed_untouched_when_the_phone_asks_for_it() {
+    let mut stage = Stage::registered().await;
+    let call = stage.call_in(&["pcma"], PCMA).await;
+    talk(&mut stage, &call, PhoneVoice::Pcma, &PEER_PCMA).await;
+    let spoken = speech::pcm(Speaker::Anna, 8000);
+    let heard = g711_timeline(&call.rtp.seen(), 8);
+    let bare = PEER_PCMA.bare(&spoken);
+    let alignment = audio::align(&bare, &heard, 4000);
+    assert!(alignment.correlation > 0.9999, "phone to peer: {alignment:?}");
+    let (rate, heard) = stage.phone.heard_pcm();
+    assert_eq!((rate, stage.phone.heard()[0].body[0]), (8000, 0x72));
+    let alignment = audio::align(&PEER_PCMA.bare(&speech::pcm(Speaker::Ben, 8000)), &heard, 4000);
+    assert!(alignment.correlation > 0.9999, "peer to phone: {alignment:?}");
+}
+
+#[tokio::test]
+async fn two_speex_frames_in_one_message_are_forty_milliseconds_of_speech() {
+    let mut stage = Stage::registered().await;
+    let call = stage.call_out(&["wideband", "ulaw"], PCMU).await;
+    stage.phone.start_media().await;
+    let pcm = speech::pcm(Speaker::Anna, 16_000);
+    let mut encoder = speex_codec::Encoder::new(Mode::Wideband);
+    let mut out = [0; 1024];
+    let stream = stage.phone.published().unwrap();
+    let mut tick = tokio::time::interval(std::time::Duration::from_millis(40));
+    for (number, pair) in pcm.chunks_exact(640).enumerate() {
+        tick.tick().await;
+        let length = encoder.encode(pair, &mut out).unwrap();
+        let body: Vec<u8> = std::iter::once(0xB2).chain(out[..length].iter().copied()).collect();
+        stage.phone.send_audio(stream, 100 + 40 * number as u32, body.into());
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    let heard = g711_timeline(&call.rtp.seen(), 0);
+    let spoken = speech::pcm(Speaker::Anna, 8000);
+    let bare = PEER_PCMU.bare(&audio::halve(&speex_and_back(Mode::Wideband, &pcm)));
+    judge("phone to peer", 8000, &spoken, &heard, &bare);
+}
