@@ -2,10 +2,13 @@
 //!
 //! The protocol cores (`rtmp-session`, `call-media`, `phone-agent`) are state machines below it and know none of these.
 
+pub mod app;
 pub mod config;
+pub mod listen;
 pub mod logging;
 pub mod metrics;
 pub mod phone;
 pub mod rtp_io;
 pub mod shutdown;
 pub mod sip;
+pub mod web;

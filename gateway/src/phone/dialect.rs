@@ -23,8 +23,10 @@ const TEXT_MAX: usize = 1_024;
 /// Digits of one `sendDTMF`.
 const DIGITS_MAX: usize = 64;
 
-/// `onStatus` codes on the connection, told before we close it.
+/// `onStatus` codes of our own; the rest are the session's.
 pub mod status {
+    /// What is published cannot be passed on.
+    pub const FAILED: &str = "NetStream.Failed";
     /// Another connection has taken the address.
     pub const CLOSED: &str = "NetConnection.Connect.Closed";
     /// The gateway ends.

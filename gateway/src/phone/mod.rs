@@ -1,13 +1,44 @@
 //! One RTMP connection: a phone, seen from here.
 //!
 //! ```text
-//! byte source <-> connection.rs (driver) <-> rtmp-session
-//!                    |  dialect.rs turns methods into commands and indications into calls
-//!                    +-> phone-agent <-> sip/
-//!                    +-> call-media  <-> rtp_io
+//! byte stream <-> Wire <-> rtmp-session <-- connection.rs --> dialect.rs: methods into commands, indications into calls
+//!                                                |
+//!                                              Line: phone-agent <-> sip/
+//!                                                |
+//!                                               Leg: call-media  <-> rtp_io
 //! ```
 
+use std::sync::Arc;
+
+use rtmp_session::Limits;
+
+use crate::metrics::Metrics;
+use crate::rtp_io::RtpPorts;
+use crate::sip::SipStack;
+
 pub mod admission;
+mod connection;
 pub mod dialect;
 pub mod directory;
+mod leg;
+mod line;
 pub mod outbox;
+pub mod wire;
+
+pub use connection::Connection;
+
+/// What all phones of the process share.
+pub struct Gateway {
+    /// The SIP side.
+    pub sip: SipStack,
+    /// Where calls get their RTP ports.
+    pub ports: Arc<RtpPorts>,
+    /// Who is let in.
+    pub admission: Arc<admission::Admission>,
+    /// Who is connected.
+    pub directory: Arc<directory::Directory>,
+    /// What is counted.
+    pub metrics: &'static Metrics,
+    /// Bounds of one RTMP connection.
+    pub limits: Limits,
+}

@@ -53,6 +53,8 @@ pub struct NotReading;
 pub struct Outbox {
     ready: VecDeque<Bytes>,
     ready_bytes: usize,
+    /// The socket took less than there was.
+    stalled: bool,
     held: VecDeque<(Instant, PhoneAudio)>,
     dropped: u64,
 }
@@ -73,9 +75,9 @@ impl Outbox {
         Ok(())
     }
 
-    /// Whether no byte waits: audio may be made into chunks.
-    pub fn is_clear(&self) -> bool {
-        self.ready.is_empty()
+    /// Whether the socket has room left, as far as is known: audio may be made into chunks.
+    pub fn is_flowing(&self) -> bool {
+        !self.stalled
     }
 
     /// Keeps audio until the bytes before it are gone.
@@ -113,6 +115,7 @@ impl Outbox {
     /// # Errors
     /// The socket's.
     pub fn poll_write<S: AsyncWrite + Unpin>(&mut self, cx: &mut Context<'_>, socket: &mut S) -> Poll<io::Result<()>> {
+        self.stalled = true;
         while !self.ready.is_empty() {
             let mut pieces = [IoSlice::new(&[]); PIECES];
             let mut count = 0;
@@ -126,6 +129,7 @@ impl Outbox {
             }
             self.advance(written);
         }
+        self.stalled = false;
         Poll::Ready(Ok(()))
     }
 
@@ -205,7 +209,7 @@ mod tests {
             got
         });
         std::future::poll_fn(|cx| outbox.poll_write(cx, &mut ours)).await.unwrap();
-        assert!(outbox.is_clear());
+        assert!(outbox.is_flowing());
         assert_eq!(outbox.ready_bytes, 0);
         assert_eq!(reader.await.unwrap(), expected);
     }

@@ -1,0 +1,182 @@
+//! The whole program: binds everything, says where, serves until it is told to stop, and leaves nothing registered behind.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+use tracing::{debug, info, warn};
+
+use crate::config::{Config, Registrar};
+use crate::listen::{ByteStream, TcpSource};
+use crate::metrics::Metrics;
+use crate::phone::admission::{Admission, AdmissionLimits};
+use crate::phone::{Connection, Gateway};
+use crate::rtp_io::RtpPorts;
+use crate::shutdown;
+use crate::sip::{SipConfig, SipStack, SipStartError};
+use crate::web::WebServer;
+
+/// Everything bound, nothing served yet.
+pub struct App {
+    gateway: Arc<Gateway>,
+    rtmp: TcpSource,
+    web: Option<WebServer>,
+    addresses: Addresses,
+}
+
+/// Where the program can be reached: what was asked for, with the ports that the system chose for port 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addresses {
+    /// RTMP over TCP.
+    pub rtmp: SocketAddr,
+    /// SIP over UDP.
+    pub sip: SocketAddr,
+    /// HTTP, if served.
+    pub http: Option<SocketAddr>,
+}
+
+/// Why the program did not start, and which option is meant.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A TCP listener.
+    #[error("--{option}: cannot listen on {address}: {error}")]
+    Listen {
+        /// Name of the option.
+        option: &'static str,
+        /// Asked for.
+        address: SocketAddr,
+        /// The system's reason.
+        error: io::Error,
+    },
+    /// The SIP side.
+    #[error("--sip: {0}")]
+    Sip(#[from] SipStartError),
+}
+
+impl App {
+    /// Binds everything that the configuration names. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// What could not be bound.
+    pub async fn bind(config: &Config) -> Result<App, StartError> {
+        let listen = |option, address| move |error| StartError::Listen { option, address, error };
+        let rtmp = TcpSource::bind(config.rtmp).map_err(listen("rtmp", config.rtmp))?;
+        let sip = SipStack::start(sip_config(config)).await?;
+        let gateway = Arc::new(Gateway {
+            ports: RtpPorts::new(sip.local_addr().ip(), config.rtp_ports.as_ref()),
+            sip,
+            admission: Admission::new(AdmissionLimits {
+                phones: config.max_phones,
+                phones_per_ip: config.max_phones_per_ip.unwrap_or(config.max_phones),
+                calls: config.max_calls,
+            }),
+            directory: Arc::default(),
+            metrics: Metrics::leak(),
+            limits: config.limits,
+        });
+        let web = match config.http {
+            Some(address) => Some(WebServer::bind(address, gateway.clone()).await.map_err(listen("http", address))?),
+            None => None,
+        };
+        let addresses = Addresses {
+            rtmp: rtmp.local_addr().map_err(listen("rtmp", config.rtmp))?,
+            sip: gateway.sip.local_addr(),
+            http: web.as_ref().and_then(|web| web.local_addr().ok()),
+        };
+        Ok(App { gateway, rtmp, web, addresses })
+    }
+
+    /// Where the program can be reached.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Serves until `stop` is ready, then hangs up, un-registers and ends, all within [`shutdown::GRACE`].
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        let App { gateway, rtmp, web, addresses } = self;
+        info!(rtmp = %addresses.rtmp, sip = %addresses.sip, http = ?addresses.http, "started");
+        let web = web.map(|web| tokio::spawn(web.run()));
+        tokio::select! {
+            () = stop => {}
+            () = accept_phones(&gateway, &rtmp) => {}
+        }
+        let end = Instant::now() + shutdown::GRACE;
+        drop(rtmp);
+        gateway.directory.close();
+        if timeout(shutdown::PHONES_GRACE, gateway.directory.empty()).await.is_err() {
+            warn!(left = gateway.directory.len(), "phones whose calls or registrations did not end in time");
+        }
+        let rest = end.saturating_duration_since(Instant::now()).saturating_sub(Duration::from_millis(500));
+        gateway.sip.clone().shutdown(rest).await;
+        if let Some(web) = web {
+            web.abort();
+        }
+        info!("ended");
+    }
+}
+
+async fn accept_phones(gateway: &Arc<Gateway>, source: &TcpSource) {
+    loop {
+        let (stream, peer) = source.accept().await;
+        serve(gateway, stream, peer);
+    }
+}
+
+/// Lets a phone in, whatever its bytes travel on, and gives it a task of its own.
+fn serve(gateway: &Arc<Gateway>, stream: impl ByteStream, peer: SocketAddr) {
+    gateway.metrics.connections.add();
+    match gateway.admission.phone(peer.ip()) {
+        Ok(permit) => {
+            if let Some(connection) = Connection::new(gateway.clone(), stream, peer, permit) {
+                tokio::spawn(connection);
+            }
+        }
+        Err(refusal) => {
+            gateway.metrics.connections_refused.add();
+            debug!(%peer, %refusal, "phone turned away");
+        }
+    }
+}
+
+fn sip_config(config: &Config) -> SipConfig {
+    SipConfig {
+        listen: config.sip.clone(),
+        advertised_ip: config.external_ip,
+        outbound_proxy: config.sip_proxy.clone(),
+        own_domains: vec![config.local_domain.clone()],
+        ..SipConfig::default()
+    }
+}
+
+/// What the program prints when it is up: where it listens, and what to try next.
+pub fn greeting(config: &Config, at: &Addresses) -> String {
+    use std::fmt::Write as _;
+
+    let bound = Config {
+        rtmp: at.rtmp,
+        http: at.http,
+        sip: std::iter::once(at.sip).chain(config.sip.iter().skip(1).copied()).collect(),
+        ..config.clone()
+    };
+    let mut text = format!("rtmp-sip-gateway {}\n{}", env!("CARGO_PKG_VERSION"), bound.describe());
+    let domain = &config.local_domain;
+    text.push_str("Try next:\n");
+    if let Some(http) = at.http {
+        let _ = writeln!(text, "  open http://{http}/ in a browser: how to connect");
+    }
+    if config.registrar == Registrar::Open {
+        let _ =
+            writeln!(text, "  register a softphone as sip:me@{domain}, proxy {}, and call sip:echo@{domain}", at.sip);
+        let _ = writeln!(
+            text,
+            "  connect an RTMP phone to rtmp://{}/sip/alice@{domain} and call it at sip:alice@{domain}",
+            at.rtmp
+        );
+    } else {
+        let _ = writeln!(text, "  connect an RTMP phone to rtmp://{}/sip/user@your.domain", at.rtmp);
+    }
+    text.push_str("Ctrl-C hangs up, un-registers and ends.\n");
+    text
+}

@@ -1,0 +1,204 @@
+//! The RTP side of a call: its sockets, its place among the calls, and, once both ends agreed, its media path.
+//!
+//! ```text
+//!            offer made          answer agreed             call over
+//!  Leg::open ----------> reserved ------------> up (path) ------------> dropped: ports rest, the place is free
+//! ```
+
+use std::net::{IpAddr, SocketAddr};
+use std::task::{Context, Poll};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use call_media::codec::Codec;
+use call_media::path::{Input, MediaPath, Output, PathConfig};
+use call_media::sdp::Negotiated;
+use tokio::io::ReadBuf;
+use tracing::{debug, info};
+
+use super::Gateway;
+use super::admission::CallPermit;
+use crate::metrics::{GaugeGuard, Metrics};
+use crate::rtp_io::{Channel, RtpSockets};
+
+/// Longest datagram taken. Telephone audio never needs fragments; a longer one is cut and will not parse.
+const DATAGRAM_MAX: usize = 2_048;
+
+/// Datagrams taken from one socket before others get their turn.
+const BURST: usize = 32;
+
+/// The RTP side of a call.
+pub(super) struct Leg {
+    sockets: RtpSockets,
+    advertised: IpAddr,
+    metrics: &'static Metrics,
+    up: Option<Up>,
+    _permit: CallPermit,
+}
+
+/// What exists once media may flow.
+struct Up {
+    path: Box<MediaPath>,
+    remote_rtp: Option<SocketAddr>,
+    remote_rtcp: Option<SocketAddr>,
+    since: Instant,
+    _counted: GaugeGuard,
+}
+
+/// What the phone gets from its call.
+#[derive(Debug)]
+pub(super) enum FromPeer {
+    /// An audio message for its played stream.
+    Audio(super::outbox::PhoneAudio),
+    /// It publishes a codec that we do not have (FLV SoundFormat).
+    CodecUnsupported(u8),
+}
+
+impl Leg {
+    /// Takes a place and ports for a call.
+    ///
+    /// # Errors
+    /// Why not, as SIP status code and phrase.
+    pub(super) fn open(gateway: &Gateway, now: Instant) -> Result<Leg, &'static str> {
+        let Some(permit) = gateway.admission.call() else {
+            gateway.metrics.calls_over_limit.add();
+            return Err("503 Too many calls");
+        };
+        let sockets = gateway.ports.bind(now).map_err(|error| {
+            gateway.metrics.calls_over_limit.add();
+            tracing::warn!(%error, "no RTP ports for a call");
+            "503 No RTP port free"
+        })?;
+        let advertised = gateway.sip.advertised_ip();
+        Ok(Leg { sockets, advertised, metrics: gateway.metrics, up: None, _permit: permit })
+    }
+
+    /// Where the peer shall send its RTP.
+    pub(super) fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.advertised, self.sockets.port())
+    }
+
+    /// Offer and answer agreed: media flows. `rtmp_base_ms` is the RTMP time of now.
+    pub(super) fn start(&mut self, now: Instant, negotiated: Negotiated, phone_codec: Codec, rtmp_base_ms: u32) {
+        info!(peer = ?negotiated.remote_rtp, sends = ?negotiated.send.codec, phone = ?phone_codec, "call up");
+        let (remote_rtp, remote_rtcp) = (negotiated.remote_rtp, negotiated.remote_rtcp);
+        let config = PathConfig {
+            negotiated,
+            phone_codec,
+            ssrc: rand::random(),
+            initial_sequence: rand::random(),
+            initial_timestamp: rand::random(),
+            // RFC 7022 section 4.2: random, and the same for all streams of this call only.
+            cname: format!("{:024x}", rand::random::<u128>() >> 32),
+            rtmp_base_ms,
+            ntp_base: ntp_now(),
+        };
+        self.metrics.calls_answered.add();
+        self.up = Some(Up {
+            path: Box::new(MediaPath::new(now, config)),
+            remote_rtp,
+            remote_rtcp,
+            since: now,
+            _counted: self.metrics.calls_up.enter(),
+        });
+    }
+
+    /// Feeds the path, if there is one.
+    pub(super) fn handle_input(&mut self, now: Instant, input: Input<'_>) {
+        let Some(up) = &mut self.up else { return };
+        if let Input::Renegotiated(negotiated) = &input {
+            (up.remote_rtp, up.remote_rtcp) = (negotiated.remote_rtp, negotiated.remote_rtcp);
+        }
+        up.path.handle_input(now, input);
+    }
+
+    /// Takes what came on the ports. True if there was more than one turn's worth.
+    pub(super) fn receive(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let mut more = false;
+        let mut space = [0; DATAGRAM_MAX];
+        for channel in [Channel::Rtp, Channel::Rtcp] {
+            more |= (0..BURST).all(|_| {
+                let mut buffer = ReadBuf::new(&mut space);
+                match self.sockets.poll_recv(cx, channel, &mut buffer) {
+                    Poll::Pending => false,
+                    Poll::Ready(Err(error)) => {
+                        debug!(%error, ?channel, "receiving media");
+                        false
+                    }
+                    Poll::Ready(Ok(source)) => {
+                        self.on_datagram(now, channel, buffer.filled(), source);
+                        true
+                    }
+                }
+            });
+        }
+        more
+    }
+
+    fn on_datagram(&mut self, now: Instant, channel: Channel, datagram: &[u8], _source: SocketAddr) {
+        self.metrics.media_received.add();
+        let input = match channel {
+            Channel::Rtp => Input::Rtp(datagram),
+            Channel::Rtcp => Input::Rtcp(datagram),
+        };
+        if let Some(up) = &mut self.up {
+            up.path.handle_input(now, input);
+        }
+    }
+
+    /// Sends what the path has for the peer, until it has something for the phone or nothing at all.
+    pub(super) fn poll_output(&mut self) -> Option<FromPeer> {
+        let up = self.up.as_mut()?;
+        loop {
+            let (channel, datagram, to) = match up.path.poll_output()? {
+                Output::Rtp(datagram) => (Channel::Rtp, datagram, up.remote_rtp),
+                Output::Rtcp(datagram) => (Channel::Rtcp, datagram, up.remote_rtcp),
+                Output::PhoneAudio { timestamp_ms, body } => {
+                    return Some(FromPeer::Audio(super::outbox::PhoneAudio { timestamp_ms, body }));
+                }
+                Output::PhoneCodecUnsupported(format) => return Some(FromPeer::CodecUnsupported(format)),
+                // siprtmp's clients have no word for it, and must not hear one that they do not know.
+                Output::DtmfReceived(_) => continue,
+            };
+            let Some(to) = to else { continue };
+            match self.sockets.send(channel, &datagram, to) {
+                Ok(()) => self.metrics.media_sent.add(),
+                Err(error) => {
+                    self.metrics.media_send_errors.add();
+                    debug!(%error, %to, "sending media");
+                }
+            }
+        }
+    }
+
+    /// When `Input::Timeout` is due.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.up.as_ref()?.path.poll_timeout()
+    }
+
+    /// The call is over: says so by RTCP, and gives ports and place back.
+    pub(super) fn stop(mut self, now: Instant) {
+        if let Some(up) = &mut self.up {
+            up.path.stop(now);
+        }
+        while self.poll_output().is_some() {}
+        if let Some(up) = &self.up {
+            let stats = up.path.stats();
+            info!(
+                seconds = now.saturating_duration_since(up.since).as_secs(),
+                sent = stats.uplink.packets,
+                received = stats.downlink.packets,
+                lost = stats.downlink.lost,
+                "call down"
+            );
+        }
+    }
+}
+
+/// Wall clock as 64-bit NTP time (RFC 3550 section 4): seconds since 1900 and a binary fraction.
+fn ntp_now() -> u64 {
+    const FROM_1900_TO_1970: u64 = 2_208_988_800;
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let fraction = (u64::from(unix.subsec_nanos()) << 32) / 1_000_000_000;
+    // Seconds wrap in 2036, as the format does (RFC 5905 section 6: era 1).
+    (unix.as_secs().wrapping_add(FROM_1900_TO_1970) << 32) | fraction
+}

@@ -1,0 +1,208 @@
+//! One phone's line to the SIP network: its user agent, the agent's end in the SIP stack, and the media of its call.
+//!
+//! ```text
+//!  Method ----> UserAgent ---SipAction---> SipAgent
+//!  Told <------    |      <---SipEvent----
+//!                  +------MediaAction----> Leg <-> RTP, RTCP
+//! ```
+
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use call_media::path;
+use phone_agent::{
+    Account, Command, Indication, Input, MediaAction, Output, SipAction, SipEvent, SipStatus, UserAgent,
+};
+use rtmp_session::RtmpTimestamp;
+use tokio::sync::mpsc;
+use tracing::info;
+
+use super::Gateway;
+use super::dialect::Method;
+use super::leg::{FromPeer, Leg};
+use crate::sip::{AttachError, Identity, SipAgent};
+
+/// SIP events that may wait for a phone's turn: more of them hold up this phone's agent only.
+const EVENTS: usize = 8;
+
+/// One phone's line.
+pub(super) struct Line {
+    agent: UserAgent,
+    sip: SipAgent,
+    events: mpsc::Receiver<SipEvent>,
+    address: String,
+    registers: bool,
+    leg: Option<Box<Leg>>,
+    finished: bool,
+}
+
+/// What the line has for the phone.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// Of the user agent.
+    Indication(Indication),
+    /// Of the call's media.
+    Media(FromPeer),
+}
+
+impl Line {
+    /// A line for this account; `Told::Indication` says what became of it.
+    ///
+    /// # Errors
+    /// The account cannot be used, in words for the phone.
+    pub(super) fn open(gateway: &Gateway, now: Instant, account: Account) -> Result<Line, AttachError> {
+        let (sender, events) = mpsc::channel(EVENTS);
+        let identity = Identity {
+            address: account.address.clone(),
+            login: account.login.clone(),
+            password: account.password.clone(),
+            display_name: account.display_name.clone(),
+        };
+        let sip = gateway.sip.attach(identity, sender)?;
+        let mut line = Line {
+            agent: UserAgent::new(now, rand::random::<u32>().into()),
+            sip,
+            events,
+            address: account.address.clone(),
+            registers: account.password.is_some(),
+            leg: None,
+            finished: false,
+        };
+        line.agent.handle_input(now, Input::Command(Command::Connect(account)));
+        Ok(line)
+    }
+
+    /// Address-of-record, without scheme.
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Whether the account has a password, so that `connect` means a registration.
+    pub(super) fn registers(&self) -> bool {
+        self.registers
+    }
+
+    /// Whether call and registration have ended after [`Line::hang_up`].
+    pub(super) fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// The phone is gone: ends the call, un-registers.
+    pub(super) fn hang_up(&mut self, now: Instant) {
+        self.agent.handle_input(now, Input::Command(Command::Disconnect));
+    }
+
+    /// The phone calls a method. A text is an indication `rejected` that the agent need not be asked for.
+    pub(super) fn call(&mut self, gateway: &Gateway, now: Instant, method: Method) -> Result<(), &'static str> {
+        let is_invite = matches!(method, Method::Invite { .. });
+        let needs_leg = is_invite || matches!(method, Method::Accept { .. });
+        if needs_leg && self.leg.is_none() {
+            match Leg::open(gateway, now) {
+                Ok(leg) => self.leg = Some(Box::new(leg)),
+                Err(reason) if is_invite => return Err(reason),
+                Err(reason) => {
+                    let reason = Some(reason.to_owned());
+                    self.agent.handle_input(now, Input::Command(Command::Reject { reason }));
+                    return Ok(());
+                }
+            }
+        }
+        if is_invite {
+            gateway.metrics.calls_out.add();
+        }
+        let rtp = self.leg.as_ref().map_or(([0, 0, 0, 0], 0).into(), |leg| leg.address());
+        self.agent.handle_input(now, Input::Command(method.command(rtp)));
+        Ok(())
+    }
+
+    /// Audio of the phone for its call; nowhere to go without one.
+    pub(super) fn audio(&mut self, now: Instant, timestamp: RtmpTimestamp, body: &[u8]) {
+        if let Some(leg) = &mut self.leg {
+            leg.handle_input(now, path::Input::PhoneAudio { timestamp_ms: timestamp.ms(), body });
+        }
+    }
+
+    /// Takes what came from the SIP stack and on the RTP ports. True if there is more.
+    pub(super) fn receive(&mut self, cx: &mut Context<'_>, gateway: &Gateway, now: Instant) -> bool {
+        let mut events = 0;
+        while events < EVENTS
+            && let Poll::Ready(Some(event)) = self.events.poll_recv(cx)
+        {
+            events += 1;
+            self.on_event(gateway, now, event);
+        }
+        let datagrams = self.leg.as_mut().is_some_and(|leg| leg.receive(cx, now));
+        events == EVENTS || datagrams
+    }
+
+    fn on_event(&mut self, gateway: &Gateway, now: Instant, event: SipEvent) {
+        if let SipEvent::Incoming { call, .. } = &event {
+            gateway.metrics.calls_in.add();
+            if self.leg.is_none() && !gateway.admission.has_room_for_call() {
+                gateway.metrics.calls_over_limit.add();
+                let status = SipStatus { code: 503, phrase: "Too many calls".into() };
+                return self.sip.perform(SipAction::Refuse { call: *call, status });
+            }
+        }
+        self.agent.handle_input(now, Input::Sip(event));
+    }
+
+    /// Carries out what agent and media want, until one of them has something for the phone or neither wants anything more.
+    /// `clock` gives the RTMP time of now.
+    pub(super) fn poll_output(&mut self, now: Instant, clock: impl Fn() -> RtmpTimestamp) -> Option<Told> {
+        loop {
+            match self.agent.poll_output() {
+                Some(Output::Sip(action)) => self.sip.perform(action),
+                Some(Output::Indication(indication)) => return Some(Told::Indication(indication)),
+                Some(Output::Media(action)) => self.on_media_action(now, action, &clock),
+                Some(Output::Finished) => {
+                    self.finished = true;
+                    self.drop_leg(now);
+                }
+                None => return self.leg.as_mut()?.poll_output().map(Told::Media),
+            }
+        }
+    }
+
+    fn on_media_action(&mut self, now: Instant, action: MediaAction, clock: impl Fn() -> RtmpTimestamp) {
+        let Some(leg) = &mut self.leg else { return };
+        match action {
+            MediaAction::Start { negotiated, phone_codec } => leg.start(now, negotiated, phone_codec, clock().ms()),
+            MediaAction::Update(negotiated) => leg.handle_input(now, path::Input::Renegotiated(negotiated)),
+            MediaAction::SendDtmf(digits) => leg.handle_input(now, path::Input::SendDtmf(&digits)),
+            MediaAction::Stop => self.drop_leg(now),
+        }
+    }
+
+    fn drop_leg(&mut self, now: Instant) {
+        if let Some(leg) = self.leg.take() {
+            leg.stop(now);
+        }
+    }
+
+    /// When [`Line::handle_timeout`] is due.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let media = self.leg.as_ref().and_then(|leg| leg.poll_timeout());
+        [self.agent.poll_timeout(), media].into_iter().flatten().min()
+    }
+
+    /// The instant of [`Line::poll_timeout`] may have come.
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        if self.agent.poll_timeout().is_some_and(|due| due <= now) {
+            self.agent.handle_input(now, Input::Timeout);
+        }
+        if let Some(leg) = &mut self.leg
+            && leg.poll_timeout().is_some_and(|due| due <= now)
+        {
+            leg.handle_input(now, path::Input::Timeout);
+        }
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if !self.finished {
+            info!(address = self.address, "left without waiting for the SIP side to end");
+        }
+    }
+}
