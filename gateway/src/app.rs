@@ -108,7 +108,7 @@ impl App {
         if timeout(shutdown::PHONES_GRACE, gateway.directory.empty()).await.is_err() {
             warn!(left = gateway.directory.len(), "phones whose calls or registrations did not end in time");
         }
-        let rest = end.saturating_duration_since(Instant::now()).saturating_sub(Duration::from_millis(500));
+        let rest = end.saturating_duration_since(Instant::now()).saturating_sub(Duration::from_millis(300));
         gateway.sip.clone().shutdown(rest).await;
         if let Some(web) = web {
             web.abort();

@@ -4,6 +4,8 @@
 //! passwords and digests already left out. rsipstack logs whole messages, Authorization included, so it never gets below warn,
 //! whatever `RUST_LOG` says.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
@@ -14,6 +16,7 @@ pub fn start(format: LogFormat, debug: bool) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter(std::env::var("RUST_LOG").ok().as_deref(), debug))
         .with_span_events(FmtSpan::NONE)
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .with_writer(std::io::stderr);
     // An error means that a logger is in place already: tests in one process share it.
     let _ = match format {

@@ -8,8 +8,8 @@ use tracing::info;
 /// From the signal to the end of the process at the latest (issue 2 item 6).
 pub const GRACE: Duration = Duration::from_secs(5);
 
-/// How long phones have to hang up and un-register: what remains of [`GRACE`] is for the SIP stack to flush.
-pub const PHONES_GRACE: Duration = Duration::from_millis(3_500);
+/// How long phones have to hang up and un-register (their user agents give up after 4 s); the rest of [`GRACE`] is the SIP stack's.
+pub const PHONES_GRACE: Duration = Duration::from_millis(4_200);
 
 /// Waits for Ctrl-C or SIGTERM, then watches for a second one, which exits with status 130.
 ///

@@ -40,9 +40,8 @@ const READ: usize = 8 * 1024;
 /// Reads in one wake-up before others get their turn.
 const READS: usize = 4;
 
-/// How long call and registration may take to end after the phone has gone: a BYE or REGISTER that nobody answers gives up after
-/// 64*T1 = 32 s (RFC 3261 section 17.1.2.2), and the one can follow the other.
-const LINGER: Duration = Duration::from_secs(70);
+/// How long call and registration may take to end after the phone has gone. The user agent gives up before; this is for its faults.
+const LINGER: Duration = Duration::from_secs(10);
 
 /// One phone's connection, from accept to the end of its registration.
 pub struct Connection<S> {
@@ -242,8 +241,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         trace!(target: "wire::rtmp", ?method, "<-");
         // No method comes before `connect` was accepted, so there is a line.
         let Some(line) = &mut self.line else { return };
-        if let Err(reason) = line.call(&self.gateway, now, method) {
-            self.on_indication(now, Indication::Rejected(reason.into()));
+        if let Err(instead) = line.call(&self.gateway, now, method) {
+            self.on_indication(now, instead);
         }
     }
 
@@ -252,6 +251,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             Indication::Connected => return self.on_connected(now),
             Indication::ConnectRejected(reason) => return self.reject(now, reason),
             Indication::Rejected(reason) => self.gateway.metrics.calls_rejected.add(reason),
+            Indication::Accepted(_) => self.gateway.metrics.calls_answered.add(),
             Indication::Byed => self.wire.outbox.forget_audio(),
             _ => {}
         }
@@ -359,7 +359,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         }
         let line_over = self.line.as_ref().is_none_or(|line| line.is_finished());
         let out_of_patience = self.leaving.is_some_and(|since| now >= since + LINGER);
-        (line_over || out_of_patience) && (self.wire.is_gone() || out_of_patience)
+        out_of_patience || (line_over && self.wire.is_gone())
     }
 }
 

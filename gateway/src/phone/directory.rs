@@ -75,7 +75,7 @@ impl Directory {
     pub async fn empty(&self) {
         loop {
             let emptied = self.emptied.notified();
-            if self.len() == 0 {
+            if self.is_empty() {
                 return;
             }
             emptied.await;

@@ -79,7 +79,7 @@ impl Leg {
 
     /// Offer and answer agreed: media flows. `rtmp_base_ms` is the RTMP time of now.
     pub(super) fn start(&mut self, now: Instant, negotiated: Negotiated, phone_codec: Codec, rtmp_base_ms: u32) {
-        info!(peer = ?negotiated.remote_rtp, sends = ?negotiated.send.codec, phone = ?phone_codec, "call up");
+        info!(peer = ?negotiated.remote_rtp, sends = ?negotiated.send.codec, phone = ?phone_codec, "media up");
         let (remote_rtp, remote_rtcp) = (negotiated.remote_rtp, negotiated.remote_rtcp);
         let config = PathConfig {
             negotiated,
@@ -92,7 +92,6 @@ impl Leg {
             rtmp_base_ms,
             ntp_base: ntp_now(),
         };
-        self.metrics.calls_answered.add();
         self.up = Some(Up {
             path: Box::new(MediaPath::new(now, config)),
             remote_rtp,
@@ -188,7 +187,7 @@ impl Leg {
                 sent = stats.uplink.packets,
                 received = stats.downlink.packets,
                 lost = stats.downlink.lost,
-                "call down"
+                "media down"
             );
         }
     }

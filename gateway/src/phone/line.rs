@@ -92,18 +92,21 @@ impl Line {
         self.agent.handle_input(now, Input::Command(Command::Disconnect));
     }
 
-    /// The phone calls a method. A text is an indication `rejected` that the agent need not be asked for.
-    pub(super) fn call(&mut self, gateway: &Gateway, now: Instant, method: Method) -> Result<(), &'static str> {
+    /// The phone calls a method.
+    ///
+    /// # Errors
+    /// No room for the call: what to tell the phone instead.
+    pub(super) fn call(&mut self, gateway: &Gateway, now: Instant, method: Method) -> Result<(), Indication> {
         let is_invite = matches!(method, Method::Invite { .. });
         let needs_leg = is_invite || matches!(method, Method::Accept { .. });
         if needs_leg && self.leg.is_none() {
             match Leg::open(gateway, now) {
                 Ok(leg) => self.leg = Some(Box::new(leg)),
-                Err(reason) if is_invite => return Err(reason),
+                Err(reason) if is_invite => return Err(Indication::Rejected(reason.to_owned())),
                 Err(reason) => {
                     let reason = Some(reason.to_owned());
                     self.agent.handle_input(now, Input::Command(Command::Reject { reason }));
-                    return Ok(());
+                    return Err(Indication::Byed);
                 }
             }
         }
@@ -159,8 +162,18 @@ impl Line {
                     self.finished = true;
                     self.drop_leg(now);
                 }
-                None => return self.leg.as_mut()?.poll_output().map(Told::Media),
+                None => {
+                    self.release_leg(now);
+                    return self.leg.as_mut()?.poll_output().map(Told::Media);
+                }
             }
+        }
+    }
+
+    /// A command that was refused, or a call that ended before media began, leaves a leg that no call holds.
+    fn release_leg(&mut self, now: Instant) {
+        if self.leg.as_ref().is_some_and(|leg| self.agent.rtp_in_use() != Some(leg.address())) {
+            self.drop_leg(now);
         }
     }
 
