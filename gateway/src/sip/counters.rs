@@ -27,8 +27,6 @@ pub struct SipCounters {
     pub sent: Counter,
     /// Datagrams that the system refused to send.
     pub send_errors: Counter,
-    /// Requests of ours sent again because no answer came in time.
-    pub retransmitted: Counter,
     /// Dropped: no SIP message, or one that cannot be answered.
     pub malformed_dropped: Counter,
     /// Malformed requests answered 400, 413, 505 or 513.

@@ -1,6 +1,6 @@
 //! Everything of the SIP side that a peer can make grow, in one place.
 
-/// Limits of the SIP side. A request over one is answered 503 (or 413, 513), a response over one is dropped; both are counted.
+/// Limits of the SIP side. A request over one is answered 503 (or 513), a response over one is dropped; both are counted.
 #[derive(Debug, Clone)]
 pub struct SipLimits {
     /// Octets of one message. UDP cannot carry more than 65,507.
@@ -9,13 +9,13 @@ pub struct SipLimits {
     pub headers: usize,
     /// Octets of one unfolded header line.
     pub header_line: usize,
-    /// Server transactions that run or are remembered for their retransmissions (64*T1); beyond it new requests get 503.
-    pub server_transactions: usize,
+    /// Transactions that run or are remembered for their retransmissions (64*T1); beyond it new requests get 503.
+    pub transactions: usize,
     /// User agents.
     pub agents: usize,
     /// Calls of one agent, pending and established, both directions.
     pub calls_per_agent: usize,
-    /// Messages that wait for one agent; more are dropped, which the peer sees as loss.
+    /// Messages that wait for one agent; a request beyond it gets 503, a repeated 2xx is lost.
     pub mailbox: usize,
 }
 
@@ -25,7 +25,7 @@ impl Default for SipLimits {
             message: 65_536,
             headers: 256,
             header_line: 8_192,
-            server_transactions: 20_000,
+            transactions: 50_000,
             agents: 20_000,
             calls_per_agent: 8,
             mailbox: 256,

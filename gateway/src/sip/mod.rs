@@ -12,18 +12,44 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use phone_agent::{SipAction, SipEvent};
 use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 
+mod address;
+mod agent;
+mod call;
 mod counters;
+mod dialog;
+mod digest;
+mod endpoint;
+mod established;
 mod filter;
+mod front;
+mod incoming;
 mod limits;
+mod mail;
+mod message;
+mod outgoing;
+mod registration;
+mod reply;
+mod request;
+mod resolve;
+mod socket;
+mod transaction;
+mod via;
 
 pub use counters::SipCounters;
 pub use filter::{DatagramFilter, DatagramSender, Verdict};
 pub use limits::SipLimits;
+
+use endpoint::Shared;
+
+/// How often a shutdown looks whether all agents have finished.
+const SHUTDOWN_POLL: Duration = Duration::from_millis(10);
 
 /// What the SIP side needs to know at start.
 #[derive(Clone)]
@@ -114,42 +140,69 @@ pub enum AttachError {
 /// The SIP side of the process. Clones are handles to the same one.
 #[derive(Clone)]
 pub struct SipStack {
-    inner: Arc<()>,
+    shared: Arc<Shared>,
+    tasks: Arc<Tasks>,
+}
+
+/// Receive loops and timers; they end with the last handle.
+struct Tasks(Vec<AbortHandle>);
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.0.iter().for_each(AbortHandle::abort);
+    }
 }
 
 impl SipStack {
     /// Binds the sockets and starts serving. Must be called inside a tokio runtime.
     pub async fn start(config: SipConfig) -> Result<SipStack, SipStartError> {
-        let _ = config;
-        Err(SipStartError::NoListener)
+        let shared = Shared::bind(config).await?;
+        let mut tasks = vec![tokio::spawn(shared.clone().run_timers()).abort_handle()];
+        for at in 0..shared.sockets.len() {
+            tasks.push(tokio::spawn(front::receive(shared.clone(), at)).abort_handle());
+        }
+        Ok(SipStack { shared, tasks: Arc::new(Tasks(tasks)) })
     }
 
     /// A user agent of its own on the shared sockets. Events are awaited into `events`: a receiver that lags holds up its own agent
     /// only, one that is dropped ends the agent. Must be called inside a tokio runtime.
     pub fn attach(&self, identity: Identity, events: mpsc::Sender<SipEvent>) -> Result<SipAgent, AttachError> {
-        let _ = (identity, events, &self.inner);
-        Err(AttachError::NoRoom)
+        agent::start(&self.shared, identity, events).map(|actions| SipAgent { actions })
     }
 
     /// Where the first socket is bound.
     pub fn local_addr(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], 0))
+        self.shared.sockets[0].bound
     }
 
     /// The address that peers are told (Contact, Via); SDP should carry the same.
     pub fn advertised_ip(&self) -> IpAddr {
-        self.local_addr().ip()
+        self.shared.sockets[0].advertised.ip()
     }
 
-    /// What came in, what was refused, what runs.
+    /// What came in, what was refused.
     pub fn counters(&self) -> &SipCounters {
-        unreachable!("no stack can be started yet")
+        &self.shared.counters
+    }
+
+    /// Transactions that run or are remembered for their retransmissions.
+    pub fn transactions(&self) -> usize {
+        let stats = self.shared.stack.get_stats();
+        stats.running_transactions + stats.finished_transactions
     }
 
     /// Hangs up what the agents left open, waits for the answers (at most `deadline`), then closes the sockets. Registrations end
     /// with the phones' own `Unregister`, which should come first.
     pub async fn shutdown(self, deadline: Duration) {
-        let _ = deadline;
+        self.shared.stopping.store(true, Ordering::Relaxed);
+        let end = tokio::time::Instant::now() + deadline;
+        for mailbox in self.shared.mailboxes() {
+            let _ = mailbox.try_send(mail::Mail::Stop);
+        }
+        while !self.shared.mailboxes().is_empty() && tokio::time::Instant::now() < end {
+            tokio::time::sleep(SHUTDOWN_POLL).await;
+        }
+        self.tasks.0.iter().for_each(AbortHandle::abort);
     }
 }
 

@@ -14,6 +14,7 @@
 mod access;
 mod message;
 mod registrar;
+pub mod services;
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
@@ -58,6 +59,11 @@ impl LocalDomain {
             started: Instant::now(),
             sender: OnceLock::new(),
         }
+    }
+
+    /// The domain's name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Binds a user of ours to its agent's contact for as long as the program runs.
