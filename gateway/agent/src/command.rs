@@ -51,7 +51,7 @@ pub enum CodecWord {
 }
 
 /// What the phone asks for. Word lists are already parsed, unknown and repeated words dropped.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// `connect`: register if there is a password.
     Connect(Account),

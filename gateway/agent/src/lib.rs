@@ -11,9 +11,20 @@
 //! of things and every word that the phone hears are decided here.
 #![forbid(unsafe_code)]
 
+mod account;
+mod call;
 pub mod command;
+mod context;
+pub mod destination;
+mod dice;
+mod limits;
+mod reason;
+mod registration;
 pub mod sip;
+#[cfg(test)]
+mod tests;
 pub mod user_agent;
+mod words;
 
 pub use command::{Account, CodecWord, Command, Indication, SpeexRate};
 pub use sip::{CallHandle, SipAction, SipEvent, SipStatus};

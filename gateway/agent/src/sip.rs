@@ -1,7 +1,7 @@
 //! What the user agent asks of the SIP stack and hears from it. Transactions, retransmission, digest, ACK, routes and dialogs are
 //! below this face; it carries decisions only.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 /// Names one INVITE dialog (early or confirmed) of this user agent, chosen by whoever creates it: the agent counts up from 1 in
 /// odd numbers for calls that it makes, the stack in even numbers for calls that come in.
@@ -15,6 +15,19 @@ pub struct SipStatus {
     pub code: u16,
     /// As received, or ours.
     pub phrase: String,
+}
+
+impl SipStatus {
+    /// From its two parts.
+    pub fn new(code: u16, phrase: impl Into<String>) -> Self {
+        Self { code, phrase: phrase.into() }
+    }
+}
+
+impl fmt::Display for SipStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.code, self.phrase)
+    }
 }
 
 /// Agent to stack.
@@ -174,4 +187,37 @@ pub enum SipEvent {
         /// Which call.
         call: CallHandle,
     },
+}
+
+impl SipEvent {
+    /// The call that the event is about; `None` for the registration.
+    pub fn call(&self) -> Option<CallHandle> {
+        match self {
+            Self::Registered { .. } | Self::RegisterFailed(_) | Self::Unregistered => None,
+            Self::Progress { call, .. }
+            | Self::Answered { call, .. }
+            | Self::Failed { call, .. }
+            | Self::Incoming { call, .. }
+            | Self::Cancelled { call }
+            | Self::Acknowledged { call, .. }
+            | Self::AckMissing { call }
+            | Self::Reinvited { call, .. }
+            | Self::Reanswered { call, .. }
+            | Self::ReinviteFailed { call, .. }
+            | Self::Byed { call }
+            | Self::Ended { call } => Some(*call),
+        }
+    }
+
+    /// Whether the stack forgets the call's handle with this event.
+    pub fn ends_call(&self) -> bool {
+        matches!(
+            self,
+            Self::Failed { .. }
+                | Self::Cancelled { .. }
+                | Self::AckMissing { .. }
+                | Self::Byed { .. }
+                | Self::Ended { .. }
+        )
+    }
 }

@@ -1,12 +1,31 @@
-//! The user agent: registration and call, joined.
+//! The user agent: registration and call, joined, from `connect` to the end.
+//!
+//! ```text
+//!   Open --Disconnect--> HangingUp --calls over, or 2 s--> Unregistering --done, or 4 s in all--> Finished
+//! ```
 
-use std::time::Instant;
+use std::{collections::VecDeque, net::SocketAddr, time::Instant};
 
-use call_media::{codec::Codec, sdp::Negotiated};
+use call_media::{
+    codec::Codec,
+    sdp::{LocalSession, Negotiated},
+};
 
-use crate::{Command, Indication, SipAction, SipEvent};
+use crate::{
+    Account, CallHandle, CodecWord, Command, Indication, SipAction, SipEvent, SipStatus, SpeexRate,
+    account::Identity,
+    call::{Call, Incoming, Inviting, Leave, Leaving, Leg, Side},
+    context::Context,
+    destination::{AddressError, Target},
+    dice::Dice,
+    limits::{FINISH_LIMIT, HANG_UP_GRACE, MAX_DIGITS, MAX_LEAVING},
+    reason,
+    registration::Registration,
+    words,
+};
 
 /// What comes in.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
     /// From the phone.
     Command(Command),
@@ -17,7 +36,7 @@ pub enum Input {
 }
 
 /// What goes out, in order.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
     /// To the SIP stack.
     Sip(SipAction),
@@ -48,26 +67,317 @@ pub enum MediaAction {
 }
 
 /// One phone's SIP user agent.
-pub struct UserAgent {}
+#[derive(Debug)]
+pub struct UserAgent {
+    life: Life,
+    registration: Registration,
+    /// Known from `connect` on.
+    identity: Option<Identity>,
+    call: Call,
+    leaving: Vec<Leaving>,
+    calls_made: u64,
+    session_id: u64,
+    dice: Dice,
+    out: VecDeque<Output>,
+}
+
+/// From birth to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    /// The phone is there.
+    Open,
+    /// It is gone; its calls end first, so that BYE comes before the un-REGISTER (contract section 2).
+    HangingUp { until: Instant, finish_by: Instant },
+    /// Then the registration.
+    Unregistering { finish_by: Instant },
+    /// Nothing follows.
+    Finished,
+}
 
 impl UserAgent {
-    /// A new agent: idle, unregistered. `session_id` seeds the o= line of its SDP (RFC 4566 section 5.2).
-    pub fn new(_now: Instant, _session_id: u64) -> Self {
-        Self {}
+    /// A new agent: idle, unregistered. `session_id` seeds the o= line of its SDP (RFC 4566 section 5.2) and its back-off.
+    pub fn new(_now: Instant, session_id: u64) -> Self {
+        Self {
+            life: Life::Open,
+            registration: Registration::Unknown,
+            identity: None,
+            call: Call::Idle,
+            leaving: Vec::new(),
+            calls_made: 0,
+            session_id,
+            dice: Dice::new(session_id),
+            out: VecDeque::new(),
+        }
     }
 
     /// Feeds one input.
-    pub fn handle_input(&mut self, _now: Instant, _input: Input) {
-        todo!("agent helper")
+    pub fn handle_input(&mut self, now: Instant, input: Input) {
+        if self.life == Life::Finished {
+            return;
+        }
+        match input {
+            Input::Command(command) => self.on_command(now, command),
+            Input::Sip(event) => self.on_sip(now, event),
+            Input::Timeout => self.on_timeout(now),
+        }
+        self.advance_closing(now);
+        if self.life != Life::Open {
+            // Nobody is there to be told.
+            self.out.retain(|output| !matches!(output, Output::Indication(_)));
+        }
     }
 
     /// Takes the next output, until there is none.
     pub fn poll_output(&mut self) -> Option<Output> {
-        todo!("agent helper")
+        self.out.pop_front()
     }
 
     /// When `Input::Timeout` is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        todo!("agent helper")
+        let closing = match self.life {
+            Life::Open => None,
+            Life::HangingUp { until, .. } => Some(until),
+            Life::Unregistering { finish_by } => Some(finish_by),
+            Life::Finished => return None,
+        };
+        let registration = self.registration.deadline().filter(|_| self.life == Life::Open);
+        let leaving = self.leaving.iter().map(|leaving| leaving.until);
+        leaving.chain(closing).chain(registration).chain(self.call.deadline()).min()
+    }
+
+    /// The RTP address that a call holds, from its `Invite` or `Accept` to its end. A command that was refused holds none, so the
+    /// driver may release every port that it bound and that is not this one.
+    pub fn rtp_in_use(&self) -> Option<SocketAddr> {
+        self.call.rtp()
+    }
+
+    fn on_command(&mut self, now: Instant, command: Command) {
+        if self.life != Life::Open {
+            return;
+        }
+        match command {
+            Command::Connect(account) => self.connect(now, &account),
+            Command::Invite { destination, codecs, rtp } => self.invite(now, &destination, codecs, rtp),
+            Command::Accept { codecs, rtp } => {
+                let (rate, id) = (self.rate(), self.next_session_id());
+                self.with_call(now, |call, ctx| call.accept(ctx, codecs, rate, rtp, id));
+            }
+            Command::Reject { reason } => self.with_call(now, |call, ctx| call.reject(ctx, reason.as_deref())),
+            Command::Bye => self.with_call(now, |call, ctx| call.leave(ctx, Leave::Bye)),
+            Command::SendDtmf { digits } => self.send_dtmf(now, &digits),
+            Command::Hold(hold) => {
+                let (call, mut ctx) = self.split(now);
+                call.hold(&mut ctx, hold);
+            }
+            Command::Disconnect => self.disconnect(now),
+        }
+    }
+
+    fn connect(&mut self, now: Instant, account: &Account) {
+        if self.registration != Registration::Unknown {
+            tracing::warn!("connect a second time");
+            return;
+        }
+        match Identity::check(account) {
+            Ok(identity) => {
+                let wanted = identity.registers;
+                self.identity = Some(identity);
+                self.with_registration(now, |registration, ctx| registration.connect(ctx, wanted));
+            }
+            Err(reason) => {
+                self.registration = Registration::Refused;
+                self.out.push_back(Output::Indication(Indication::ConnectRejected(reason)));
+            }
+        }
+    }
+
+    /// Contract section 4: refused with a sentence, or INVITE.
+    fn invite(&mut self, now: Instant, destination: &str, words: Option<Vec<CodecWord>>, rtp: SocketAddr) {
+        match self.plan_call(destination, words, rtp) {
+            Ok((leg, target)) => {
+                self.with_call(now, |_, ctx| Inviting::begin(ctx, leg, target.to_string()));
+            }
+            Err(reason) => self.out.push_back(Output::Indication(Indication::Rejected(reason))),
+        }
+    }
+
+    fn plan_call(
+        &mut self,
+        destination: &str,
+        words: Option<Vec<CodecWord>>,
+        rtp: SocketAddr,
+    ) -> Result<(Leg, Target), String> {
+        let home = match &self.identity {
+            Some(identity) if self.registration.is_connected() => &identity.address,
+            _ => return Err("Registration required before making a call".to_owned()),
+        };
+        if self.is_busy() {
+            return Err("Already in an active or pending call".to_owned());
+        }
+        let target = Target::parse(destination, home).map_err(|error| match error {
+            AddressError::Empty => "invalid dest URI".to_owned(),
+            error => format!("bad destination: {error}"),
+        })?;
+        let capabilities = words::capabilities(words.as_deref(), self.rate())
+            .ok_or_else(|| "no audio codec in the list that can be used".to_owned())?;
+        let local = LocalSession::new(self.next_session_id(), rtp, capabilities);
+        self.calls_made += 1;
+        let call = CallHandle(self.calls_made * 2 - 1);
+        Ok((Leg { call, side: Side::Caller, local, words }, target))
+    }
+
+    fn send_dtmf(&mut self, now: Instant, digits: &str) {
+        let digits = digits.to_ascii_uppercase();
+        let known = |c: char| matches!(c, '0'..='9' | '*' | '#' | 'A'..='D');
+        if digits.is_empty() || digits.len() > MAX_DIGITS || !digits.chars().all(known) {
+            tracing::debug!("sendDTMF with something that is no digits");
+            return;
+        }
+        let (call, mut ctx) = self.split(now);
+        call.send_dtmf(&mut ctx, digits);
+    }
+
+    fn disconnect(&mut self, now: Instant) {
+        self.life = Life::HangingUp { until: now + HANG_UP_GRACE, finish_by: now + FINISH_LIMIT };
+        self.with_call(now, |call, ctx| call.leave(ctx, Leave::Gone));
+    }
+
+    fn on_sip(&mut self, now: Instant, event: SipEvent) {
+        match event {
+            SipEvent::Registered { expires } => {
+                self.with_registration(now, |registration, ctx| registration.recv_registered(ctx, expires));
+            }
+            SipEvent::RegisterFailed(status) => self.recv_register_failed(now, &status),
+            SipEvent::Unregistered => {
+                if self.registration == Registration::Unregistering {
+                    self.registration = Registration::Ended;
+                }
+            }
+            SipEvent::Incoming { call, .. } if self.knows(call) => tracing::warn!(call = call.0, "handle used twice"),
+            SipEvent::Incoming { call, from, sdp } => self.recv_invite(now, call, from, sdp),
+            event => self.recv_call_event(now, event),
+        }
+    }
+
+    fn recv_register_failed(&mut self, now: Instant, status: &SipStatus) {
+        if self.life == Life::Open {
+            self.with_registration(now, |registration, ctx| registration.recv_failed(ctx, status));
+        } else if self.registration.is_busy() {
+            // The phone is gone: no retry. A refresh that failed may leave an older binding behind, a first REGISTER does not.
+            let never_bound = self.registration == Registration::Registering;
+            self.registration =
+                if never_bound { Registration::Ended } else { Registration::Retrying { at: now, failures: 1 } };
+        }
+    }
+
+    fn recv_call_event(&mut self, now: Instant, event: SipEvent) {
+        if event.call().is_some() && event.call() == self.call.handle() {
+            self.with_call(now, |call, ctx| call.on_sip(ctx, event));
+        } else if let Some(index) = self.leaving.iter().position(|leaving| Some(leaving.call) == event.call()) {
+            let leaving = self.leaving.swap_remove(index);
+            let (_, mut ctx) = self.split(now);
+            if let Some(leaving) = leaving.on_sip(&mut ctx, &event) {
+                self.leaving.push(leaving);
+            }
+        } else {
+            tracing::debug!(?event, "an event of no call");
+        }
+    }
+
+    /// An INVITE rings only if it could become a call; everything else is answered at once (contract section 5, without its faults).
+    fn recv_invite(&mut self, now: Instant, call: CallHandle, from: String, sdp: Option<String>) {
+        let refusal = match &self.identity {
+            Some(identity) if self.life == Life::Open && self.registration.can_be_called() => {
+                if self.is_busy() {
+                    Some(reason::busy())
+                } else {
+                    let check = |offer: &String| LocalSession::check_offer(offer, &words::everything(identity.rate));
+                    sdp.as_ref().and_then(|offer| check(offer).err()).map(|error| reason::refusal(&error))
+                }
+            }
+            _ => Some(reason::unavailable()),
+        };
+        match refusal {
+            Some(status) => {
+                tracing::debug!(call = call.0, %status, "INVITE refused");
+                self.out.push_back(Output::Sip(SipAction::Refuse { call, status }));
+            }
+            None => {
+                let to = self.identity.as_ref().map(Identity::text).unwrap_or_default();
+                self.with_call(now, |_, ctx| Incoming::begin(ctx, call, from, to, sdp));
+            }
+        }
+    }
+
+    fn on_timeout(&mut self, now: Instant) {
+        self.leaving.retain(|leaving| leaving.until > now);
+        if self.life == Life::Open {
+            self.with_registration(now, Registration::on_timeout);
+            self.with_call(now, Call::on_timeout);
+        }
+    }
+
+    /// After `Disconnect`: takes the next step as soon as it may be taken, and at its deadline whatever is missing.
+    fn advance_closing(&mut self, now: Instant) {
+        if let Life::HangingUp { until, finish_by } = self.life {
+            if now >= until {
+                self.hurry(now);
+            }
+            let calls_over = self.leaving.is_empty() && !self.registration.is_busy();
+            if calls_over || now >= until {
+                if self.registration.is_bound() || self.registration.is_busy() {
+                    self.with_registration(now, Registration::unregister);
+                }
+                self.life = Life::Unregistering { finish_by };
+            }
+        }
+        if let Life::Unregistering { finish_by } = self.life {
+            let done = self.registration != Registration::Unregistering && self.leaving.is_empty();
+            if done || now >= finish_by {
+                self.life = Life::Finished;
+                self.out.push_back(Output::Finished);
+            }
+        }
+    }
+
+    fn hurry(&mut self, now: Instant) {
+        let left = std::mem::take(&mut self.leaving);
+        let (_, mut ctx) = self.split(now);
+        let hurried: Vec<Leaving> = left.into_iter().map(|leaving| leaving.hurry(&mut ctx)).collect();
+        self.leaving = hurried;
+    }
+
+    fn knows(&self, call: CallHandle) -> bool {
+        self.call.handle() == Some(call) || self.leaving.iter().any(|leaving| leaving.call == call)
+    }
+
+    /// Whether no further call may begin.
+    fn is_busy(&self) -> bool {
+        self.call.handle().is_some() || self.leaving.len() >= MAX_LEAVING
+    }
+
+    fn rate(&self) -> SpeexRate {
+        self.identity.as_ref().map_or(SpeexRate::default(), |identity| identity.rate)
+    }
+
+    /// A new o= line for each call.
+    fn next_session_id(&mut self) -> u64 {
+        self.session_id = self.session_id.wrapping_add(2);
+        self.session_id
+    }
+
+    fn with_call(&mut self, now: Instant, step: impl FnOnce(Call, &mut Context<'_>) -> Call) {
+        let (call, mut ctx) = self.split(now);
+        *call = step(std::mem::replace(call, Call::Idle), &mut ctx);
+    }
+
+    fn with_registration(&mut self, now: Instant, step: impl FnOnce(&mut Registration, &mut Context<'_>)) {
+        let Self { registration, out, dice, leaving, .. } = self;
+        step(registration, &mut Context { now, out, dice, leaving });
+    }
+
+    fn split(&mut self, now: Instant) -> (&mut Call, Context<'_>) {
+        let Self { call, out, dice, leaving, .. } = self;
+        (call, Context { now, out, dice, leaving })
     }
 }

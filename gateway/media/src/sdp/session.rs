@@ -71,6 +71,11 @@ impl LocalSession {
         }
     }
 
+    /// What the peer is told as our RTP address.
+    pub fn rtp(&self) -> SocketAddr {
+        self.rtp
+    }
+
     /// Whether `offer` could be answered at all, before anybody is disturbed by it.
     pub fn check_offer(offer: &str, capabilities: &Capabilities) -> Result<(), SdpError> {
         choose(&Description::parse(offer)?, capabilities, None).map(|_| ())
