@@ -10,13 +10,16 @@
 #![forbid(unsafe_code)]
 
 pub mod codec;
+pub mod dtmf;
 pub mod flv;
 pub mod limits;
 pub mod media_time;
 pub mod noise;
 pub mod path;
 pub mod plc;
+pub mod reception;
 pub mod resample;
+pub mod rtcp;
 pub mod rtmp_time;
 pub mod rtp;
 pub mod sdp;
@@ -24,3 +27,4 @@ pub mod speex_frames;
 pub mod stats;
 #[cfg(test)]
 mod testing;
+pub mod uplink;

@@ -30,6 +30,8 @@ pub const UPLINK_LATE: Duration = Duration::from_millis(2);
 /// Uplink: for this long the shortest wait is watched before the schedule is pulled forward. Bursts that come more
 /// often than this are smoothed, rarer stalls are cut.
 pub const UPLINK_WATCH: Duration = Duration::from_millis(400);
+/// Uplink: after a late frame the rest of its burst is not counted in the watch.
+pub const UPLINK_SETTLE: Duration = Duration::from_millis(100);
 /// Uplink: an excess wait from here on is cut by dropping frames, a smaller one by sending a little faster.
 pub const UPLINK_CUT: Duration = Duration::from_millis(30);
 /// Uplink: how much faster a frame follows its forerunner while a small excess is worked off.
@@ -38,6 +40,9 @@ pub const UPLINK_SLEW: Duration = Duration::from_millis(1);
 pub const UPLINK_GAP: Duration = Duration::from_millis(40);
 /// Uplink: RTMP timestamps that run ahead of the arrival by more than this are a new timeline, not silence.
 pub const UPLINK_JUMP: Duration = Duration::from_secs(1);
+
+/// Uplink: units of audio whose memory is kept for reuse.
+pub const UPLINK_SPARE_UNITS: usize = 4;
 
 /// Digits that may wait to be sent; a caller that dials faster loses the rest.
 pub const MAX_QUEUED_DIGITS: usize = 64;

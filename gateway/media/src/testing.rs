@@ -194,3 +194,10 @@ pub(crate) fn band_distance_db(said: &[i16], heard: &[i16], rate: SampleRate) ->
     }
     total / count.max(1) as f64
 }
+
+/// Where virtual time starts. The value does not matter; it is read once.
+#[allow(clippy::disallowed_methods)] // the only way to make an `Instant`; no test waits for it
+pub(crate) fn epoch() -> std::time::Instant {
+    static EPOCH: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);
+    *EPOCH + std::time::Duration::from_secs(1000)
+}

@@ -1,0 +1,276 @@
+//! Phone to SIP: audio messages come in as TCP delivers them, RTP packets leave on the media clock.
+//!
+//! ```text
+//!  audio message -> AudioTag -> place on the timeline -> intake -------------> pacer ------> packets -> RTP
+//!                               (RTMP time -> samples)   relay: frames, bytes   one unit      join, encode
+//!                                                        else: decode, resample every 20 ms   number, stamp
+//!  digit --------------------------------------------------------------------> DtmfSender -> RTP, same sequence
+//! ```
+//! RTP timestamps follow the samples and the gaps of the RTMP timestamps, never the arrival.
+
+mod intake;
+mod pacer;
+mod packets;
+mod timeline;
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use tracing::{debug, warn};
+
+use crate::{
+    codec::Codec,
+    dtmf::{Digit, DtmfSender},
+    flv::{AudioTag, sound_format_name},
+    media_time::MediaTime,
+    rtcp::SenderTotals,
+    rtmp_time::RtmpTimestamp,
+    rtp::{RtpTimestamp, RtpWriter},
+    sdp::{Direction, Negotiated, TelephoneEvent},
+    stats::UplinkStats,
+};
+use intake::Intake;
+use pacer::Pacer;
+use packets::{Packetiser, Unit, UnitPool};
+use timeline::{Continuity, PhoneTimeline};
+
+/// The sending half of a call's media.
+pub struct Uplink {
+    start: Instant,
+    may_send: bool,
+    codec: Codec,
+    payload_type: u8,
+    telephone_event: Option<TelephoneEvent>,
+    timeline: PhoneTimeline,
+    intake: Option<Intake>,
+    pool: UnitPool,
+    pacer: Pacer<Unit>,
+    packetiser: Packetiser,
+    dtmf: DtmfSender,
+    /// Where the digit being sent starts.
+    event_at: MediaTime,
+    /// End of the last audio sent.
+    sent_until: MediaTime,
+    clock: RtpClock,
+    writer: RtpWriter,
+    /// The next unit starts a talk spurt (RFC 3551 section 4.1).
+    spurt: bool,
+    /// SoundFormats told as unsupported, a bit each.
+    told_unsupported: u16,
+    stats: UplinkStats,
+}
+
+/// Media time to RTP timestamps, over changes of the clock rate.
+struct RtpClock {
+    rate: u32,
+    origin: MediaTime,
+    origin_timestamp: RtpTimestamp,
+}
+
+impl RtpClock {
+    fn at(&self, at: MediaTime) -> RtpTimestamp {
+        self.origin_timestamp.plus((at - self.origin).to_clock(self.rate))
+    }
+
+    /// Goes on from `at` with another rate (RFC 7160 section 4.1 wants no step).
+    fn change_rate(&mut self, at: MediaTime, rate: u32) {
+        if rate != self.rate {
+            *self = Self { rate, origin: at, origin_timestamp: self.at(at) };
+        }
+    }
+}
+
+impl Uplink {
+    /// A stream that starts with the given random values (RFC 3550 section 5.1).
+    pub fn new(now: Instant, negotiated: &Negotiated, ssrc: u32, sequence: u16, timestamp: u32) -> Self {
+        let codec = negotiated.send.codec;
+        Self {
+            start: now,
+            may_send: may_send(negotiated),
+            codec,
+            payload_type: negotiated.send.payload_type,
+            telephone_event: negotiated.telephone_event,
+            timeline: PhoneTimeline::default(),
+            intake: None,
+            pool: UnitPool::default(),
+            pacer: Pacer::default(),
+            packetiser: Packetiser::new(codec, negotiated.ptime_ms),
+            dtmf: DtmfSender::default(),
+            event_at: MediaTime::ZERO,
+            sent_until: MediaTime::ZERO,
+            clock: RtpClock {
+                rate: codec.clock_rate(),
+                origin: MediaTime::ZERO,
+                origin_timestamp: RtpTimestamp(timestamp),
+            },
+            writer: RtpWriter::new(ssrc, sequence),
+            spurt: true,
+            told_unsupported: 0,
+            stats: UplinkStats::default(),
+        }
+    }
+
+    /// Takes up a new agreement; source, sequence and timeline go on.
+    pub fn renegotiate(&mut self, now: Instant, negotiated: &Negotiated) {
+        let may_send = may_send(negotiated);
+        if !may_send {
+            self.dtmf.clear();
+        }
+        let codec = negotiated.send.codec;
+        let packetiser = Packetiser::new(codec, negotiated.ptime_ms);
+        if !may_send || codec != self.codec || !packetiser.same_framing(&self.packetiser) {
+            self.pacer.clear();
+            self.intake = None;
+            self.packetiser = packetiser;
+            self.spurt = true;
+        }
+        self.clock.change_rate(self.position(now), codec.clock_rate());
+        self.codec = codec;
+        self.payload_type = negotiated.send.payload_type;
+        self.telephone_event = negotiated.telephone_event;
+        self.may_send = may_send;
+    }
+
+    /// Takes an audio message. A SoundFormat that we do not have is returned the first time that it comes.
+    pub fn phone_audio(&mut self, now: Instant, timestamp: RtmpTimestamp, body: &[u8]) -> Option<u8> {
+        self.stats.messages += 1;
+        match AudioTag::parse(body) {
+            AudioTag::Silence => self.on_silence(now),
+            AudioTag::Packet { codec, payload } => self.on_packet(now, timestamp, codec, payload),
+            AudioTag::Unsupported(format) => return self.on_unsupported(format),
+        }
+        None
+    }
+
+    fn on_unsupported(&mut self, format: u8) -> Option<u8> {
+        self.stats.unsupported += 1;
+        let bit = 1 << format;
+        if self.told_unsupported & bit != 0 {
+            return None;
+        }
+        self.told_unsupported |= bit;
+        warn!(
+            format,
+            codec = sound_format_name(format),
+            "the phone sends audio that we cannot read; it is not sent on"
+        );
+        Some(format)
+    }
+
+    /// The phone stops speaking: what is left over goes out, the next packet starts afresh (reliability T11).
+    fn on_silence(&mut self, now: Instant) {
+        if let Some(intake) = &mut self.intake {
+            intake.flush(&mut self.pool, &mut |at, unit| self.pacer.push(now, at, unit));
+            intake.reset();
+        }
+        self.spurt = true;
+    }
+
+    fn on_packet(&mut self, now: Instant, timestamp: RtmpTimestamp, codec: Codec, payload: &[u8]) {
+        if !self.may_send {
+            return;
+        }
+        if self.intake.as_ref().is_none_or(|intake| intake.source() != codec) {
+            self.intake = Some(Intake::new(codec, self.codec, self.packetiser.unit_ms()));
+        }
+        let position = self.position(now);
+        let intake = self.intake.as_mut().expect("made above if there was none");
+        let Ok(length) = intake.read(payload) else {
+            self.stats.undecodable += 1;
+            debug!(?codec, bytes = payload.len(), "audio message cannot be decoded");
+            return;
+        };
+        let placed = self.timeline.place(now, timestamp, length, position);
+        let mut push = |at, unit| self.pacer.push(now, at, unit);
+        if placed.continuity != Continuity::Continuous {
+            intake.flush(&mut self.pool, &mut push);
+            self.spurt = true;
+        }
+        intake.take_units(placed.at, payload, &mut self.pool, &mut self.spurt, &mut push);
+    }
+
+    /// Queues digits behind those still being sent (RFC 4733); what is no digit is left out.
+    pub fn send_digits(&mut self, now: Instant, digits: &str) {
+        if !self.may_send || self.telephone_event.is_none() {
+            debug!("digits are not sent: no telephone-event, or the call is on hold");
+            return;
+        }
+        for digit in digits.chars().filter_map(Digit::from_char) {
+            if self.dtmf.push(now, digit) {
+                self.stats.digits += 1;
+            }
+        }
+    }
+
+    /// Hands out every packet that is due.
+    pub fn pump(&mut self, now: Instant, mut send: impl FnMut(Bytes)) {
+        self.pump_digits(now, &mut send);
+        while let Some((at, unit)) = self.pacer.pop(now) {
+            if !self.dtmf.is_active() && at >= self.event_at {
+                self.packetiser.add(at, &unit);
+                self.sent_until = at + self.packetiser.unit_length();
+                self.send_audio(&mut send);
+            }
+            self.pool.take_back(unit);
+        }
+        self.stats.dropped_frames = self.pacer.dropped();
+    }
+
+    fn send_audio(&mut self, send: &mut impl FnMut(Bytes)) {
+        while let Some(packet) = self.packetiser.take() {
+            let timestamp = self.clock.at(packet.at);
+            send(self.writer.packet(packet.marker, self.payload_type, timestamp, packet.payload));
+            self.stats.packets += 1;
+            self.stats.octets += packet.payload.len() as u64;
+        }
+    }
+
+    fn pump_digits(&mut self, now: Instant, send: &mut impl FnMut(Bytes)) {
+        let Some(format) = self.telephone_event else { return };
+        while let Some(due) = self.dtmf.deadline() {
+            let Some(packet) = self.dtmf.poll(now, format.clock_rate) else { break };
+            if packet.marker {
+                self.event_at = self.position(due).max(self.sent_until).max(self.event_at);
+                self.sent_until = self.event_at + MediaTime::from_ms(100);
+            }
+            let timestamp = self.clock.at(self.event_at);
+            send(self.writer.packet(packet.marker, format.payload_type, timestamp, &packet.payload));
+            self.stats.packets += 1;
+            self.stats.octets += packet.payload.len() as u64;
+        }
+    }
+
+    /// When [`Self::pump`] has something to do.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.pacer.deadline().into_iter().chain(self.dtmf.deadline()).min()
+    }
+
+    /// Our synchronisation source.
+    pub fn ssrc(&self) -> u32 {
+        self.writer.ssrc()
+    }
+
+    /// For sender reports.
+    pub fn totals(&self, now: Instant) -> SenderTotals {
+        SenderTotals {
+            packets: self.stats.packets as u32, // both count modulo 2^32
+            octets: self.stats.octets as u32,
+            timestamp: self.clock.at(self.position(now)),
+            clock_rate: self.clock.rate,
+        }
+    }
+
+    /// Counters.
+    pub fn stats(&self) -> UplinkStats {
+        self.stats
+    }
+
+    /// Where in the stream this moment lies.
+    fn position(&self, now: Instant) -> MediaTime {
+        self.pacer.position(now).unwrap_or_else(|| MediaTime::from_duration(now.duration_since(self.start)))
+    }
+}
+
+fn may_send(negotiated: &Negotiated) -> bool {
+    matches!(negotiated.direction, Direction::SendRecv | Direction::SendOnly) && negotiated.remote_rtp.is_some()
+}

@@ -1,0 +1,161 @@
+//! From the payload of an audio message to units of the packet time's grain: relayed as they are where codec and framing
+//! agree, else decoded and resampled.
+
+use crate::{
+    codec::{Codec, CodecError, Decoder, Framing},
+    media_time::MediaTime,
+    resample::Resampler,
+    speex_frames::{FrameJoiner, FrameMap},
+};
+
+use super::packets::{Unit, UnitPool};
+
+/// Turns one source codec into units for one target codec.
+pub(super) struct Intake {
+    source: Codec,
+    target: Codec,
+    route: Route,
+    /// Samples (or bytes) of a unit.
+    unit_samples: usize,
+    /// Where the samples left over start.
+    carry_at: MediaTime,
+}
+
+enum Route {
+    /// Speex frames pass undecoded. Flash sends wideband whatever was negotiated; a wideband receiver reads
+    /// narrowband frames as well.
+    SpeexFrames { frames: Option<FrameMap>, joiner: FrameJoiner },
+    /// G.711 bytes pass undecoded.
+    Bytes { carry: Vec<u8> },
+    /// Through linear audio.
+    Linear { decoder: Decoder, resampler: Resampler, decoded: Vec<i16>, carry: Vec<i16> },
+}
+
+impl Intake {
+    pub(super) fn new(source: Codec, target: Codec, unit_ms: u32) -> Self {
+        let route = match source.info().framing {
+            Framing::SpeexFrames if target == Codec::SpeexWideband => {
+                Route::SpeexFrames { frames: None, joiner: FrameJoiner::default() }
+            }
+            Framing::BytePerSample if source == target => Route::Bytes { carry: Vec::new() },
+            _ => Route::Linear {
+                decoder: Decoder::new(source),
+                resampler: Resampler::new(source.sample_rate(), target.sample_rate()),
+                decoded: Vec::new(),
+                carry: Vec::new(),
+            },
+        };
+        let unit_samples = target.sample_rate().samples_in_ms(unit_ms);
+        Self { source, target, route, unit_samples, carry_at: MediaTime::ZERO }
+    }
+
+    pub(super) fn source(&self) -> Codec {
+        self.source
+    }
+
+    /// Reads a payload and tells how long it sounds; [`Self::take_units`] must follow.
+    pub(super) fn read(&mut self, payload: &[u8]) -> Result<MediaTime, CodecError> {
+        match &mut self.route {
+            Route::SpeexFrames { frames, .. } => {
+                let map = FrameMap::of(payload).map_err(|_| CodecError::Malformed)?;
+                *frames = Some(map);
+                Ok(MediaTime::from_ms(20 * map.count() as i64))
+            }
+            Route::Bytes { .. } => Ok(MediaTime::from_clock(payload.len() as i64, self.target.sample_rate().hz())),
+            Route::Linear { decoder, decoded, .. } => {
+                decoded.clear();
+                decoder.decode(payload, decoded)?;
+                Ok(MediaTime::from_clock(decoded.len() as i64, self.source.sample_rate().hz()))
+            }
+        }
+    }
+
+    /// Hands out the units of what was read, which starts at `at`. The first one bears `spurt`.
+    pub(super) fn take_units(
+        &mut self,
+        at: MediaTime,
+        payload: &[u8],
+        pool: &mut UnitPool,
+        spurt: &mut bool,
+        push: &mut impl FnMut(MediaTime, Unit),
+    ) {
+        let (rate, length) = (self.target.sample_rate().hz(), self.unit_samples);
+        let unit_time = MediaTime::from_clock(length as i64, rate);
+        let mut push = |at: &mut MediaTime, mut unit: Unit| {
+            unit.spurt = std::mem::take(spurt);
+            push(*at, unit);
+            *at += unit_time;
+        };
+        match &mut self.route {
+            Route::SpeexFrames { frames, joiner } => {
+                let Some(map) = frames.take() else { return };
+                let mut at = at;
+                if map.count() == 1 {
+                    push(&mut at, pool.of_bytes(payload));
+                    return;
+                }
+                for bits in map.frames() {
+                    let mut unit = pool.empty();
+                    joiner.push(payload, bits);
+                    joiner.finish(&mut unit.bytes);
+                    push(&mut at, unit);
+                }
+            }
+            Route::Bytes { carry } => {
+                let mut start = start_of(self.carry_at, at, carry.is_empty());
+                carry.extend_from_slice(payload);
+                for bytes in whole_units(carry, length) {
+                    push(&mut start, pool.of_bytes(bytes));
+                }
+                drop_whole_units(carry, length);
+                self.carry_at = start;
+            }
+            Route::Linear { resampler, decoded, carry, .. } => {
+                let mut start = start_of(self.carry_at, at, carry.is_empty());
+                resampler.process(decoded, carry);
+                for pcm in whole_units(carry, length) {
+                    push(&mut start, pool.of_pcm(pcm));
+                }
+                drop_whole_units(carry, length);
+                self.carry_at = start;
+            }
+        }
+    }
+
+    /// Fills up with silence what is left over of a unit, and hands it out.
+    pub(super) fn flush(&mut self, pool: &mut UnitPool, push: &mut impl FnMut(MediaTime, Unit)) {
+        let length = self.unit_samples;
+        match &mut self.route {
+            Route::Bytes { carry } if !carry.is_empty() => {
+                carry.resize(length, if self.target == Codec::Pcma { 0xD5 } else { 0xFF });
+                push(self.carry_at, pool.of_bytes(carry));
+                carry.clear();
+            }
+            Route::Linear { carry, .. } if !carry.is_empty() => {
+                carry.resize(length, 0);
+                push(self.carry_at, pool.of_pcm(carry));
+                carry.clear();
+            }
+            _ => {}
+        }
+    }
+
+    /// Forgets the past: the next message starts a talk spurt.
+    pub(super) fn reset(&mut self) {
+        if let Route::Linear { decoder, .. } = &mut self.route {
+            decoder.reset();
+        }
+    }
+}
+
+fn start_of(carry_at: MediaTime, at: MediaTime, nothing_left: bool) -> MediaTime {
+    if nothing_left { at } else { carry_at }
+}
+
+fn whole_units<T>(carry: &[T], length: usize) -> impl Iterator<Item = &[T]> {
+    carry.chunks_exact(length)
+}
+
+fn drop_whole_units<T>(carry: &mut Vec<T>, length: usize) {
+    carry.drain(..carry.len() / length * length);
+}

@@ -1,0 +1,156 @@
+//! From units to RTP payloads: one or several to a packet (`a=ptime`), encoded on the way where they are linear.
+
+use crate::{
+    codec::{Codec, Encoder, Framing},
+    limits::{PTIME_MS, UPLINK_SPARE_UNITS},
+    media_time::MediaTime,
+    speex_frames::{FrameJoiner, FrameMap},
+};
+
+/// A grain of audio: linear samples to be encoded, or bytes that pass as they are.
+#[derive(Debug, Default)]
+pub(super) struct Unit {
+    pub(super) spurt: bool,
+    pub(super) pcm: Vec<i16>,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Unit {
+    fn is_linear(&self) -> bool {
+        !self.pcm.is_empty()
+    }
+}
+
+/// Memory of units that were sent, for the next ones.
+#[derive(Debug, Default)]
+pub(super) struct UnitPool {
+    spare: Vec<Unit>,
+}
+
+impl UnitPool {
+    pub(super) fn empty(&mut self) -> Unit {
+        self.spare.pop().unwrap_or_default()
+    }
+
+    pub(super) fn of_bytes(&mut self, bytes: &[u8]) -> Unit {
+        let mut unit = self.empty();
+        unit.bytes.extend_from_slice(bytes);
+        unit
+    }
+
+    pub(super) fn of_pcm(&mut self, pcm: &[i16]) -> Unit {
+        let mut unit = self.empty();
+        unit.pcm.extend_from_slice(pcm);
+        unit
+    }
+
+    pub(super) fn take_back(&mut self, mut unit: Unit) {
+        if self.spare.len() < UPLINK_SPARE_UNITS {
+            unit.spurt = false;
+            unit.pcm.clear();
+            unit.bytes.clear();
+            self.spare.push(unit);
+        }
+    }
+}
+
+/// A payload and where it belongs.
+#[derive(Debug)]
+pub(super) struct Packet<'a> {
+    pub(super) at: MediaTime,
+    pub(super) marker: bool,
+    pub(super) payload: &'a [u8],
+}
+
+/// Gathers units into packets.
+pub(super) struct Packetiser {
+    codec: Codec,
+    unit_ms: u32,
+    units_per_packet: usize,
+    encoder: Encoder,
+    joiner: FrameJoiner,
+    pcm: Vec<i16>,
+    payload: Vec<u8>,
+    gathered: usize,
+    /// What is gathered has yet to be encoded.
+    linear: bool,
+    first: MediaTime,
+    marker: bool,
+}
+
+impl Packetiser {
+    pub(super) fn new(codec: Codec, ptime_ms: u16) -> Self {
+        let ptime = ptime_ms.clamp(*PTIME_MS.start(), *PTIME_MS.end()) as u32;
+        // Speex knows frames of 20 ms only (RFC 5574 section 3.1); G.711 may be cut finer.
+        let unit_ms = if codec.info().framing == Framing::SpeexFrames || ptime % 20 == 0 { 20 } else { 10 };
+        Self {
+            codec,
+            unit_ms,
+            units_per_packet: (ptime / unit_ms).max(1) as usize,
+            encoder: Encoder::new(codec),
+            joiner: FrameJoiner::default(),
+            pcm: Vec::new(),
+            payload: Vec::new(),
+            gathered: 0,
+            linear: false,
+            first: MediaTime::ZERO,
+            marker: false,
+        }
+    }
+
+    pub(super) fn unit_ms(&self) -> u32 {
+        self.unit_ms
+    }
+
+    pub(super) fn unit_length(&self) -> MediaTime {
+        MediaTime::from_ms(self.unit_ms as i64)
+    }
+
+    /// Whether units made for one fit the other.
+    pub(super) fn same_framing(&self, other: &Self) -> bool {
+        (self.codec, self.unit_ms, self.units_per_packet) == (other.codec, other.unit_ms, other.units_per_packet)
+    }
+
+    /// Adds the unit at `at`. What was gathered before a gap is given up: it is too short to matter and too late to be
+    /// sent.
+    pub(super) fn add(&mut self, at: MediaTime, unit: &Unit) {
+        let expected = self.first + MediaTime::from_ms(self.unit_ms as i64 * self.gathered as i64);
+        if self.gathered == 0 || at != expected || unit.is_linear() != self.linear {
+            self.linear = unit.is_linear();
+            self.start(at);
+        }
+        self.marker |= unit.spurt;
+        self.gathered += 1;
+        if self.linear {
+            self.pcm.extend_from_slice(&unit.pcm);
+        } else if self.codec.is_speex() && self.units_per_packet > 1 {
+            let frames = FrameMap::of(&unit.bytes).expect("cut from a packet that was mapped");
+            frames.frames().for_each(|bits| self.joiner.push(&unit.bytes, bits));
+        } else {
+            self.payload.extend_from_slice(&unit.bytes);
+        }
+    }
+
+    fn start(&mut self, at: MediaTime) {
+        self.first = at;
+        self.gathered = 0;
+        self.pcm.clear();
+        self.payload.clear();
+        self.joiner = FrameJoiner::default();
+    }
+
+    /// The packet, once it is full.
+    pub(super) fn take(&mut self) -> Option<Packet<'_>> {
+        if self.gathered < self.units_per_packet {
+            return None;
+        }
+        self.gathered = 0;
+        if self.linear {
+            self.encoder.encode(&self.pcm, &mut self.payload).expect("units are whole frames");
+        } else {
+            self.joiner.finish(&mut self.payload);
+        }
+        let marker = std::mem::take(&mut self.marker);
+        Some(Packet { at: self.first, marker, payload: &self.payload })
+    }
+}
