@@ -1,5 +1,6 @@
 //! The whole program: binds everything, says where, serves until it is told to stop, and leaves nothing registered behind.
 
+use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub struct App {
     rtmp: TcpSource,
     web: Option<WebServer>,
     addresses: Addresses,
+    config: Config,
 }
 
 /// Where the program can be reached: what was asked for, with the ports that the system chose for port 0.
@@ -60,10 +62,10 @@ impl App {
     ///
     /// # Errors
     /// What could not be bound.
-    pub async fn bind(config: &Config) -> Result<App, StartError> {
+    pub async fn bind(config: Config) -> Result<App, StartError> {
         let listen = |option, address| move |error| StartError::Listen { option, address, error };
         let rtmp = TcpSource::bind(config.rtmp).map_err(listen("rtmp", config.rtmp))?;
-        let sip = SipStack::start(sip_config(config)).await?;
+        let sip = SipStack::start(sip_config(&config)).await?;
         let gateway = Arc::new(Gateway {
             ports: RtpPorts::new(sip.local_addr().ip(), config.rtp_ports.as_ref()),
             sip,
@@ -77,7 +79,7 @@ impl App {
             limits: config.limits,
         });
         let web = match config.http {
-            Some(address) => Some(WebServer::bind(address, gateway.clone()).await.map_err(listen("http", address))?),
+            Some(address) => Some(WebServer::bind(address).await.map_err(listen("http", address))?),
             None => None,
         };
         let addresses = Addresses {
@@ -85,7 +87,7 @@ impl App {
             sip: gateway.sip.local_addr(),
             http: web.as_ref().and_then(|web| web.local_addr().ok()),
         };
-        Ok(App { gateway, rtmp, web, addresses })
+        Ok(App { gateway, rtmp, web, addresses, config })
     }
 
     /// Where the program can be reached.
@@ -93,11 +95,40 @@ impl App {
         &self.addresses
     }
 
+    /// What the program prints when it is up: where it listens, and what to try next.
+    pub fn greeting(&self) -> String {
+        let (config, at) = (&self.config, &self.addresses);
+        let bound = Config {
+            rtmp: at.rtmp,
+            http: at.http,
+            sip: std::iter::once(at.sip).chain(config.sip.iter().skip(1).copied()).collect(),
+            ..config.clone()
+        };
+        let mut text = format!("rtmp-sip-gateway {}\n{}Try next:\n", env!("CARGO_PKG_VERSION"), bound.describe());
+        let domain = &config.local_domain;
+        if let Some(http) = at.http {
+            let _ = writeln!(text, "  open http://{http}/ in a browser: how to connect");
+        }
+        if config.registrar == Registrar::Open {
+            let (rtmp, sip) = (at.rtmp, at.sip);
+            let _ =
+                writeln!(text, "  register a softphone as sip:me@{domain}, proxy {sip}, and call sip:echo@{domain}");
+            let _ = writeln!(
+                text,
+                "  connect an RTMP phone to rtmp://{rtmp}/sip/alice@{domain}, call it at sip:alice@{domain}"
+            );
+        } else {
+            let _ = writeln!(text, "  connect an RTMP phone to rtmp://{}/sip/user@your.domain", at.rtmp);
+        }
+        text.push_str("Ctrl-C hangs up, un-registers and ends.\n");
+        text
+    }
+
     /// Serves until `stop` is ready, then hangs up, un-registers and ends, all within [`shutdown::GRACE`].
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let App { gateway, rtmp, web, addresses } = self;
+        let App { gateway, rtmp, web, addresses, config } = self;
         info!(rtmp = %addresses.rtmp, sip = %addresses.sip, http = ?addresses.http, "started");
-        let web = web.map(|web| tokio::spawn(web.run()));
+        let web = web.map(|web| tokio::spawn(web.run(gateway.clone(), config, addresses)));
         tokio::select! {
             () = stop => {}
             () = accept_phones(&gateway, &rtmp) => {}
@@ -148,35 +179,4 @@ fn sip_config(config: &Config) -> SipConfig {
         own_domains: vec![config.local_domain.clone()],
         ..SipConfig::default()
     }
-}
-
-/// What the program prints when it is up: where it listens, and what to try next.
-pub fn greeting(config: &Config, at: &Addresses) -> String {
-    use std::fmt::Write as _;
-
-    let bound = Config {
-        rtmp: at.rtmp,
-        http: at.http,
-        sip: std::iter::once(at.sip).chain(config.sip.iter().skip(1).copied()).collect(),
-        ..config.clone()
-    };
-    let mut text = format!("rtmp-sip-gateway {}\n{}", env!("CARGO_PKG_VERSION"), bound.describe());
-    let domain = &config.local_domain;
-    text.push_str("Try next:\n");
-    if let Some(http) = at.http {
-        let _ = writeln!(text, "  open http://{http}/ in a browser: how to connect");
-    }
-    if config.registrar == Registrar::Open {
-        let _ =
-            writeln!(text, "  register a softphone as sip:me@{domain}, proxy {}, and call sip:echo@{domain}", at.sip);
-        let _ = writeln!(
-            text,
-            "  connect an RTMP phone to rtmp://{}/sip/alice@{domain} and call it at sip:alice@{domain}",
-            at.rtmp
-        );
-    } else {
-        let _ = writeln!(text, "  connect an RTMP phone to rtmp://{}/sip/user@your.domain", at.rtmp);
-    }
-    text.push_str("Ctrl-C hangs up, un-registers and ends.\n");
-    text
 }

@@ -5,13 +5,13 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use rtmp_sip_gateway::app::{self, App};
+use rtmp_sip_gateway::app::App;
 use rtmp_sip_gateway::config::{CommandLine, Config, Invocation};
 use rtmp_sip_gateway::{logging, shutdown};
 
 fn main() -> ExitCode {
     let outcome = match CommandLine::parse().invocation() {
-        Ok(Invocation::Run(config)) => serve(&config),
+        Ok(Invocation::Run(config)) => serve(*config),
         Ok(Invocation::Checked(summary)) => say(&summary),
         Err(error) => Err(error.into()),
     };
@@ -25,12 +25,12 @@ fn main() -> ExitCode {
 }
 
 #[tokio::main]
-async fn serve(config: &Config) -> Result<(), Box<dyn Error>> {
+async fn serve(config: Config) -> Result<(), Box<dyn Error>> {
     logging::start(config.log_format, config.debug);
     // Watched from here on, so that a signal during the start is not lost.
     let stop = tokio::spawn(shutdown::requested());
     let app = App::bind(config).await?;
-    say(&app::greeting(config, app.addresses()))?;
+    say(&app.greeting())?;
     app.run(async {
         if let Ok(Err(error)) = stop.await {
             tracing::error!(%error, "cannot watch for signals");

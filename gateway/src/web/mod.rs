@@ -7,18 +7,19 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderName, StatusCode, header};
-use axum::response::IntoResponse;
 use axum::routing::get;
+use bytes::Bytes;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
+use crate::app::Addresses;
+use crate::config::Config;
 use crate::phone::Gateway;
 
-/// From inside the binary, so that one file is the whole program.
-static PAGE: &str = include_str!("../../../web-phone/index.html");
+mod page;
 
 /// Connections at one time; more wait in the system's queue.
 const CONNECTIONS: usize = 256;
@@ -36,10 +37,16 @@ const PAUSE: Duration = Duration::from_millis(100);
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+const PAGE_HEADERS: [(HeaderName, &str); 4] = [
+    (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+    (header::CONTENT_SECURITY_POLICY, POLICY),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+];
+
 /// The HTTP listener.
 pub struct WebServer {
     listener: TcpListener,
-    routes: Router,
 }
 
 impl WebServer {
@@ -47,8 +54,8 @@ impl WebServer {
     ///
     /// # Errors
     /// The system's.
-    pub async fn bind(address: SocketAddr, gateway: Arc<Gateway>) -> io::Result<WebServer> {
-        Ok(WebServer { listener: TcpListener::bind(address).await?, routes: routes(gateway) })
+    pub async fn bind(address: SocketAddr) -> io::Result<WebServer> {
+        Ok(WebServer { listener: TcpListener::bind(address).await? })
     }
 
     /// Where it listens.
@@ -59,14 +66,15 @@ impl WebServer {
         self.listener.local_addr()
     }
 
-    /// Serves until dropped.
-    pub async fn run(self) {
+    /// Serves until dropped: the page for this configuration, and the numbers of this gateway.
+    pub async fn run(self, gateway: Arc<Gateway>, config: Config, at: Addresses) {
+        let routes = routes(gateway, page::render(&config, &at));
         let room = Arc::new(Semaphore::new(CONNECTIONS));
         loop {
             let permit = room.clone().acquire_owned().await.expect("the semaphore is never closed");
             match self.listener.accept().await {
                 Ok((stream, peer)) => {
-                    let routes = self.routes.clone();
+                    let routes = routes.clone();
                     tokio::spawn(async move {
                         if let Err(error) = serve(stream, routes).await {
                             debug!(%peer, %error, "HTTP connection");
@@ -92,24 +100,15 @@ async fn serve(stream: TcpStream, routes: Router) -> hyper::Result<()> {
     tokio::time::timeout(CONNECTION_TIME, connection).await.unwrap_or(Ok(()))
 }
 
-fn routes(gateway: Arc<Gateway>) -> Router {
+fn routes(gateway: Arc<Gateway>, page: String) -> Router {
+    let page: Bytes = page.into();
     let metrics = move || async move {
         let page = gateway.metrics.render(gateway.sip.counters());
         ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page)
     };
     Router::new()
-        .route("/", get(page))
+        .route("/", get(move || async move { (PAGE_HEADERS, page) }))
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
-}
-
-async fn page() -> impl IntoResponse {
-    const HEADERS: [(HeaderName, &str); 4] = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-    ];
-    (HEADERS, PAGE)
 }
