@@ -19,6 +19,7 @@ pub mod capture;
 pub mod digest;
 pub mod g711;
 pub mod gateway;
+pub mod injector;
 pub mod network;
 pub mod phone;
 pub mod rtp;

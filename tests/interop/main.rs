@@ -1,0 +1,10 @@
+//! Calls with real programs, in the network namespace that `tests/in-netns` makes:
+//! `tests/in-netns cargo nextest run -p gateway-tests --test interop`.
+
+mod baresip;
+mod ffmpeg;
+mod kamailio;
+mod librtmp;
+mod place;
+mod pjsua2;
+mod sipp;

@@ -1,0 +1,112 @@
+"""A PJSIP phone for one call: answers, or calls; plays one WAV file and records another; prints one JSON object a line.
+
+pj_phone.py PORT CODEC PLAY RECORD [CALL-URI] ; a line on stdin is a command: hangup, hold, resume, dtmf DIGITS"""
+import json
+import os
+import sys
+import threading
+
+import pjsua2 as pj
+
+port, codec, play, record = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
+target = sys.argv[5] if len(sys.argv) > 5 else None
+address = os.environ["PJ_ADDRESS"]
+
+
+def say(event, **more):
+    print(json.dumps({"event": event, **more}), flush=True)
+
+
+class Call(pj.Call):
+    player = recorder = None
+
+    def onCallState(self, prm):
+        info = self.getInfo()
+        say("state", state=info.stateText, code=info.lastStatusCode)
+        if info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
+            over.set()
+
+    def onCallMediaState(self, prm):
+        info = self.getInfo()  # its vector lives no longer than this name
+        for media in info.media:
+            if media.type != pj.PJMEDIA_TYPE_AUDIO:
+                continue
+            say("media", status=media.status)
+            if media.status != pj.PJSUA_CALL_MEDIA_ACTIVE or self.player:
+                continue
+            audio, stream = self.getAudioMedia(media.index), self.getStreamInfo(media.index)
+            say("codec", name=f"{stream.codecName}/{stream.codecClockRate}")
+            self.player, self.recorder = pj.AudioMediaPlayer(), pj.AudioMediaRecorder()
+            self.player.createPlayer(play, pj.PJMEDIA_FILE_NO_LOOP)
+            self.recorder.createRecorder(record)
+            self.player.startTransmit(audio)
+            audio.startTransmit(self.recorder)
+
+    def onDtmfDigit(self, prm):
+        say("dtmf", digit=prm.digit)
+
+
+class Account(pj.Account):
+    def onIncomingCall(self, prm):
+        call = Call(self, prm.callId)
+        calls.append(call)
+        answer = pj.CallOpParam()
+        answer.statusCode = 200
+        call.answer(answer)
+
+
+def command(line):
+    word, _, rest = line.strip().partition(" ")
+    if word == "hangup":
+        calls[0].hangup(pj.CallOpParam())
+    elif word == "hold":
+        calls[0].setHold(pj.CallOpParam(True))
+    elif word == "resume":
+        again = pj.CallOpParam(True)
+        again.opt.flag = pj.PJSUA_CALL_UNHOLD
+        calls[0].reinvite(again)
+    elif word == "dtmf":
+        calls[0].dialDtmf(rest)
+
+
+calls, over, lines = [], threading.Event(), []
+threading.Thread(target=lambda: lines.extend(iter(sys.stdin.readline, "")), daemon=True).start()
+
+endpoint = pj.Endpoint()
+endpoint.libCreate()
+config = pj.EpConfig()
+config.uaConfig.threadCnt = 0
+config.logConfig.level = config.logConfig.consoleLevel = 0
+config.medConfig.noVad = True
+config.medConfig.ecTailLen = 0
+endpoint.libInit(config)
+endpoint.audDevManager().setNullDev()
+for known in endpoint.codecEnum2():
+    endpoint.codecSetPriority(known.codecId, 255 if known.codecId.lower().startswith(codec) else 0)
+transport = pj.TransportConfig()
+transport.port, transport.boundAddress, transport.publicAddress = port, address, address
+endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, transport)
+endpoint.libStart()
+settings = pj.AccountConfig()
+settings.idUri = f"sip:pj@{address}:{port}"
+settings.mediaConfig.transportConfig.boundAddress = address
+settings.mediaConfig.transportConfig.publicAddress = address
+account = Account()
+account.create(settings)
+say("ready")
+if target:
+    calls.append(Call(account))
+    calls[0].makeCall(target, pj.CallOpParam(True))
+while not over.is_set():
+    endpoint.libHandleEvents(10)
+    while lines:
+        command(lines.pop(0))
+for _ in range(20):
+    endpoint.libHandleEvents(10)
+for call in calls:
+    call.player = call.recorder = None
+calls.clear()
+account.shutdown()
+endpoint.libDestroy()  # writes the header of the recording
+say("end")
+os._exit(0)  # the wheel destroys its objects after the library otherwise, and aborts
