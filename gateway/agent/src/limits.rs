@@ -30,6 +30,8 @@ pub(crate) const RETRY_REFUSED: Duration = Duration::from_secs(30 * 60);
 
 /// An incoming call that rings sends a provisional response each minute (RFC 3261 section 13.3.1.1).
 pub(crate) const RING_AGAIN: Duration = Duration::from_secs(60);
+/// An offer of ours in the 200 of a re-INVITE is forgotten when no ACK came: 64*T1 and some.
+pub(crate) const LATE_OFFER_LIMIT: Duration = Duration::from_secs(40);
 /// A left call that the SIP stack never reports as over is forgotten after this: 64*T1 and some.
 pub(crate) const LEAVING_LIMIT: Duration = Duration::from_secs(40);
 /// On `Disconnect`: how long a call may take to end before the un-REGISTER goes out anyway.

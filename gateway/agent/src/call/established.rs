@@ -16,7 +16,9 @@ use std::time::Instant;
 use call_media::sdp::{Agreement, Negotiated};
 
 use super::{Call, Leg, Side};
-use crate::{Indication, MediaAction, SipAction, SipEvent, SipStatus, context::Context, reason};
+use crate::{
+    Indication, MediaAction, SipAction, SipEvent, SipStatus, context::Context, limits::LATE_OFFER_LIMIT, reason,
+};
 
 /// Offer/answer after the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,8 +29,8 @@ enum Exchange {
     Offered { hold: bool },
     /// Ours met the peer's; next try.
     RetryAt(Instant),
-    /// Our 200 to an empty re-INVITE carried the offer.
-    LateOffer,
+    /// Our 200 to an empty re-INVITE carried the offer. If the peer cancelled that INVITE in the same moment, no ACK comes.
+    LateOffer { until: Instant },
 }
 
 /// Our own hold.
@@ -64,8 +66,8 @@ impl Established {
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.exchange {
-            Exchange::RetryAt(at) => Some(at),
-            _ => None,
+            Exchange::RetryAt(at) | Exchange::LateOffer { until: at } => Some(at),
+            Exchange::Quiet | Exchange::Offered { .. } => None,
         }
     }
 
@@ -128,9 +130,9 @@ impl Established {
     /// The peer's re-INVITE gets a proper new answer, or a refusal that leaves all as it was (RFC 3261 section 14.2).
     fn recv_offer(&mut self, ctx: &mut Context<'_>, offer: Option<&str>) {
         let answer = match (self.exchange, offer) {
-            (Exchange::Offered { .. } | Exchange::LateOffer, _) => Err(reason::pending()),
+            (Exchange::Offered { .. } | Exchange::LateOffer { .. }, _) => Err(reason::pending()),
             (_, None) => {
-                self.exchange = Exchange::LateOffer;
+                self.exchange = Exchange::LateOffer { until: ctx.now + LATE_OFFER_LIMIT };
                 Ok(self.leg.local.full_offer())
             }
             (_, Some(offer)) => match self.leg.local.answer(offer) {
@@ -181,9 +183,7 @@ impl Established {
 
     /// The ACK of a re-INVITE matters only if it owes us an answer.
     fn recv_ack(mut self, ctx: &mut Context<'_>, answer: Option<&str>) -> Call {
-        if self.exchange != Exchange::LateOffer {
-            return Call::Established(self);
-        }
+        let Exchange::LateOffer { .. } = self.exchange else { return Call::Established(self) };
         match answer.map(|answer| self.leg.local.accept_answer(answer)) {
             Some(Ok(agreement)) => {
                 self.apply(ctx, agreement.negotiated);

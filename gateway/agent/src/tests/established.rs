@@ -175,6 +175,14 @@ fn an_empty_reinvite_whose_ack_brings_no_answer_ends_the_call() {
 }
 
 #[test]
+fn an_empty_reinvite_that_vanishes_does_not_block_a_hold_for_ever() {
+    let mut rig = Rig::in_outgoing_call("m=audio 4000 RTP/AVP 0");
+    rig.sip(SipEvent::Reinvited { call: ONE, sdp: None });
+    assert!(rig.command(Command::Hold(true)).is_empty());
+    assert_eq!(rig.wait(Duration::from_secs(40)), ["1 re-INVITE [96 98 0 8 101 100] sendonly"]);
+}
+
+#[test]
 fn an_ack_that_owes_nothing_is_nothing() {
     let mut rig = Rig::in_outgoing_call("m=audio 4000 RTP/AVP 0");
     assert!(rig.sip(SipEvent::Acknowledged { call: ONE, sdp: None }).is_empty());
