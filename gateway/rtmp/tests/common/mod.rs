@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 /// Some instant to count from. The only look at a clock: what it shows does not matter.
 #[allow(clippy::disallowed_methods)]
-pub fn some_instant() -> Instant {
+pub(crate) fn some_instant() -> Instant {
     Instant::now()
 }
 
 /// Takes all output: bytes joined, events, whether to close.
-pub fn drain<E>(mut poll: impl FnMut() -> Option<Output<E>>) -> (Vec<u8>, Vec<E>, bool) {
+pub(crate) fn drain<E>(mut poll: impl FnMut() -> Option<Output<E>>) -> (Vec<u8>, Vec<E>, bool) {
     let (mut bytes, mut events, mut close) = (Vec::new(), Vec::new(), false);
     while let Some(output) = poll() {
         assert!(!close, "output after Close");
@@ -28,25 +28,25 @@ pub fn drain<E>(mut poll: impl FnMut() -> Option<Output<E>>) -> (Vec<u8>, Vec<E>
 }
 
 /// A phone and a gateway.
-pub struct Pair {
-    pub now: Instant,
-    pub client: ClientSession,
-    pub server: ServerSession,
-    pub at_client: Vec<ClientEvent>,
-    pub at_server: Vec<Event>,
-    pub server_closed: bool,
-    pub client_closed: bool,
+pub(crate) struct Pair {
+    pub(crate) now: Instant,
+    pub(crate) client: ClientSession,
+    pub(crate) server: ServerSession,
+    pub(crate) at_client: Vec<ClientEvent>,
+    pub(crate) at_server: Vec<Event>,
+    pub(crate) server_closed: bool,
+    pub(crate) client_closed: bool,
     /// All bytes of each direction.
-    pub to_server: Vec<u8>,
-    pub to_client: Vec<u8>,
+    pub(crate) to_server: Vec<u8>,
+    pub(crate) to_client: Vec<u8>,
 }
 
 impl Pair {
-    pub fn new(handshake: HandshakeKind) -> Self {
+    pub(crate) fn new(handshake: HandshakeKind) -> Self {
         Self::with_limits(handshake, Limits::default())
     }
 
-    pub fn with_limits(handshake: HandshakeKind, limits: Limits) -> Self {
+    pub(crate) fn with_limits(handshake: HandshakeKind, limits: Limits) -> Self {
         let now = some_instant();
         Self {
             now,
@@ -62,7 +62,7 @@ impl Pair {
     }
 
     /// Connected, with an accepted connect and the events so far thrown away.
-    pub fn connected(request: ConnectRequest) -> Self {
+    pub(crate) fn connected(request: ConnectRequest) -> Self {
         let mut pair = Self::new(HandshakeKind::Digest);
         pair.client.connect(pair.now, request);
         pair.run();
@@ -73,17 +73,17 @@ impl Pair {
         pair
     }
 
-    pub fn advance(&mut self, ms: u64) {
+    pub(crate) fn advance(&mut self, ms: u64) {
         self.now += Duration::from_millis(ms);
     }
 
     /// Moves bytes until both are quiet.
-    pub fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         self.try_run().unwrap();
     }
 
     /// The same; the error is the server's.
-    pub fn try_run(&mut self) -> Result<(), SessionError> {
+    pub(crate) fn try_run(&mut self) -> Result<(), SessionError> {
         loop {
             let (up, events, close) = drain(|| self.client.poll_output());
             self.at_client.extend(events);
@@ -111,16 +111,16 @@ impl Pair {
         }
     }
 
-    pub fn take_client(&mut self) -> Vec<ClientEvent> {
+    pub(crate) fn take_client(&mut self) -> Vec<ClientEvent> {
         std::mem::take(&mut self.at_client)
     }
 
-    pub fn take_server(&mut self) -> Vec<Event> {
+    pub(crate) fn take_server(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.at_server)
     }
 
     /// Makes a stream.
-    pub fn stream(&mut self) -> StreamId {
+    pub(crate) fn stream(&mut self) -> StreamId {
         self.client.create_stream(self.now);
         self.run();
         match self.take_client()[..] {
@@ -131,7 +131,7 @@ impl Pair {
 }
 
 /// A connect as VideoIO makes it, to `sip/alice@example.com`.
-pub fn request() -> ConnectRequest {
+pub(crate) fn request() -> ConnectRequest {
     ConnectRequest {
         app: "sip/alice@example.com".into(),
         tc_url: "rtmp://127.0.0.1/sip/alice@example.com".into(),
