@@ -10,7 +10,7 @@ use super::{DomainName, ExternalIp, Listen, LogFormat, PortRange, ProxyUri, SipL
 #[derive(Debug, Clone, Default, clap::Args, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Settings {
-    /// RTMP listener, or `off` [default: 127.0.0.1:1935].
+    /// RTMP listener [default: 127.0.0.1:1935].
     #[arg(long, value_name = "ADDR", env = "RTMP_SIP_GATEWAY_RTMP")]
     pub(super) rtmp: Option<Listen>,
     /// RTMP over TLS listener.

@@ -301,7 +301,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     /// Writes what is ready, then what audio was held back by it.
     fn write(&mut self, cx: &mut Context<'_>, now: Instant) {
         loop {
-            self.wire.poll_flush(cx);
+            self.wire.poll_flush(cx, now);
             if !self.wire.outbox.is_flowing() {
                 break;
             }

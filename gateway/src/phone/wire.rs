@@ -13,8 +13,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::outbox::{NotReading, Outbox};
 
-/// How long the last words may take, and how long the peer may take to close its side after them.
+/// How long the last words may take.
 const CLOSING: Duration = Duration::from_secs(2);
+
+/// How long the peer may take to close its side after them.
+const PEER_CLOSING: Duration = Duration::from_millis(500);
 
 /// A byte stream to a phone and what waits to go out on it.
 #[derive(Debug)]
@@ -99,7 +102,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     /// Moves everything outwards that can move now.
-    pub fn poll_flush(&mut self, cx: &mut Context<'_>) {
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>, now: Instant) {
         let socket = match &mut self.state {
             State::Open(socket) | State::Closing { socket, said_all: false, .. } => socket,
             State::Closing { socket, said_all: true, .. } => {
@@ -113,19 +116,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         match self.outbox.poll_write(cx, socket) {
             Poll::Pending => {}
             Poll::Ready(Err(_)) => self.abort(),
-            Poll::Ready(Ok(())) => self.say_goodbye(cx),
+            Poll::Ready(Ok(())) => self.say_goodbye(cx, now),
         }
     }
 
     /// Everything is out: if closing, says so to the peer and waits for it to do the same.
-    fn say_goodbye(&mut self, cx: &mut Context<'_>) {
-        let State::Closing { socket, said_all, .. } = &mut self.state else { return };
+    fn say_goodbye(&mut self, cx: &mut Context<'_>, now: Instant) {
+        let State::Closing { socket, said_all, until } = &mut self.state else { return };
         match Pin::new(&mut *socket).poll_shutdown(cx) {
             Poll::Pending => {}
             Poll::Ready(Err(_)) => self.abort(),
             Poll::Ready(Ok(())) => {
                 *said_all = true;
-                self.poll_flush(cx);
+                *until = now + PEER_CLOSING;
+                self.poll_flush(cx, now);
             }
         }
     }
@@ -158,7 +162,7 @@ mod tests {
 
     async fn until_gone<S: AsyncRead + AsyncWrite + Unpin>(wire: &mut Wire<S>) {
         poll_fn(|cx| {
-            wire.poll_flush(cx);
+            wire.poll_flush(cx, Instant::now());
             if wire.is_gone() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
@@ -189,7 +193,7 @@ mod tests {
         let now = Instant::now();
         wire.close(now);
         poll_fn(|cx| {
-            wire.poll_flush(cx);
+            wire.poll_flush(cx, Instant::now());
             Poll::Ready(())
         })
         .await;

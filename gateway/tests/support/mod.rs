@@ -1,0 +1,208 @@
+//! Rigs of the driver's tests: the whole app in this process on ports of its own, a phone on rtmp-session's client side, and a SIP
+//! peer that is a bare UDP socket.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use rtmp_session::{ClientEvent, ClientSession, ConnectRequest, HandshakeKind, Input, Limits, Output, Value};
+use rtmp_sip_gateway::app::{Addresses, App};
+use rtmp_sip_gateway::config::Config;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// How long something may take that comes at once if it comes at all.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The app, running.
+pub(crate) struct Running {
+    pub(crate) at: Addresses,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// Starts with the defaults on free ports.
+    pub(crate) async fn start() -> Running {
+        Running::with(|_| {}).await
+    }
+
+    /// Starts with the defaults on free ports, changed by `change`.
+    pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Running {
+        let free = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut config = Config { rtmp: free, http: Some(free), sip: vec![free], ..Config::default() };
+        change(&mut config);
+        let app = App::bind(config).await.unwrap();
+        let at = app.addresses().clone();
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(app.run(async {
+            let _ = stopped.await;
+        }));
+        Running { at, stop, task }
+    }
+
+    /// Ctrl-C: how long the end takes.
+    pub(crate) async fn end(self) -> Duration {
+        let begin = Instant::now();
+        self.stop.send(()).unwrap();
+        timeout(Duration::from_secs(10), self.task).await.unwrap().unwrap();
+        begin.elapsed()
+    }
+
+    /// A number of /metrics.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let mut http = TcpStream::connect(self.at.http.unwrap()).await.unwrap();
+        http.write_all(b"GET /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").await.unwrap();
+        let mut page = String::new();
+        http.read_to_string(&mut page).await.unwrap();
+        let line = page.lines().find(|line| line.starts_with(&format!("gateway_{name} ")));
+        line.unwrap_or_else(|| panic!("no {name} in {page}")).rsplit(' ').next().unwrap().parse().unwrap()
+    }
+
+    /// Waits until a number of /metrics is `value`.
+    pub(crate) async fn metric_becomes(&self, name: &str, value: f64) {
+        let end = Instant::now() + PATIENCE;
+        while self.metric(name).await != value {
+            assert!(Instant::now() < end, "{name} is {}, not {value}", self.metric(name).await);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// An RTMP phone.
+pub(crate) struct Phone {
+    pub(crate) socket: TcpStream,
+    pub(crate) session: ClientSession,
+    events: VecDeque<ClientEvent>,
+}
+
+impl Phone {
+    /// Connects TCP and says `connect` with this app path and arguments.
+    pub(crate) async fn dial(at: SocketAddr, app: &str, args: &[Value]) -> Phone {
+        let socket = TcpStream::connect(at).await.unwrap();
+        let mut session = ClientSession::new(Instant::now(), Limits::default(), [7; 32], HandshakeKind::Digest);
+        let request = ConnectRequest { app: app.into(), args: args.to_vec(), ..ConnectRequest::default() };
+        session.connect(Instant::now(), request);
+        Phone { socket, session, events: VecDeque::new() }
+    }
+
+    /// Dials, and is accepted.
+    pub(crate) async fn connect(at: SocketAddr, app: &str, args: &[Value]) -> Phone {
+        let mut phone = Phone::dial(at, app, args).await;
+        let event = phone.next().await;
+        assert!(matches!(event, Some(ClientEvent::Connected { .. })), "{event:?}");
+        phone
+    }
+
+    /// The next event; `None` at the end of the connection.
+    pub(crate) async fn next(&mut self) -> Option<ClientEvent> {
+        timeout(PATIENCE, self.wait()).await.expect("nothing happens")
+    }
+
+    async fn wait(&mut self) -> Option<ClientEvent> {
+        loop {
+            self.flush().await;
+            if let Some(event) = self.events.pop_front() {
+                return Some(event);
+            }
+            let mut space = [0; 4_096];
+            match self.socket.read(&mut space).await {
+                Ok(0) | Err(_) => return None,
+                Ok(count) => self.session.handle_input(Instant::now(), Input::Bytes(&space[..count])).unwrap(),
+            }
+        }
+    }
+
+    /// Writes what the session wants to say.
+    pub(crate) async fn flush(&mut self) {
+        while let Some(output) = self.session.poll_output() {
+            match output {
+                Output::Bytes(bytes) => {
+                    let _ = self.socket.write_all(&bytes).await;
+                }
+                Output::Event(event) => self.events.push_back(event),
+                Output::Close => {}
+            }
+        }
+    }
+
+    /// Calls a method.
+    pub(crate) async fn call(&mut self, name: &str, args: &[Value]) {
+        self.session.call(Instant::now(), name, args);
+        self.flush().await;
+    }
+
+    /// Waits for a call of the gateway to this method; other calls in between are an error.
+    pub(crate) async fn expect(&mut self, method: &str) -> Vec<Value> {
+        loop {
+            match self.next().await {
+                Some(ClientEvent::Call { name, args, .. }) if name == method => return args,
+                Some(ClientEvent::Result { .. } | ClientEvent::Audio { .. } | ClientEvent::StreamBegin { .. }) => {}
+                other => panic!("waiting for {method}: {other:?}"),
+            }
+        }
+    }
+}
+
+/// A SIP peer: a registrar, a callee, a caller, whatever the test makes of it.
+pub(crate) struct Peer {
+    socket: UdpSocket,
+}
+
+/// A SIP message as text, and who sent it.
+pub(crate) struct Heard {
+    pub(crate) text: String,
+    pub(crate) from: SocketAddr,
+}
+
+impl Peer {
+    pub(crate) async fn new() -> Peer {
+        Peer { socket: UdpSocket::bind("127.0.0.1:0").await.unwrap() }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.socket.local_addr().unwrap()
+    }
+
+    /// The next message that begins with `start`; retransmissions and others before it are passed over.
+    pub(crate) async fn expect(&self, start: &str) -> Heard {
+        let wait = async {
+            let mut space = [0; 4_096];
+            loop {
+                let (count, from) = self.socket.recv_from(&mut space).await.unwrap();
+                let text = String::from_utf8_lossy(&space[..count]).into_owned();
+                if text.starts_with(start) {
+                    return Heard { text, from };
+                }
+            }
+        };
+        timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("no {start}"))
+    }
+
+    /// Answers a request: the headers that must be echoed, a To tag, and what is given.
+    pub(crate) async fn answer(&self, request: &Heard, status: &str, more: &str, body: &str) {
+        let mut text = format!("SIP/2.0 {status}\r\n");
+        for line in request.text.lines().skip(1).take_while(|line| !line.is_empty()) {
+            let name = line.split(':').next().unwrap().to_ascii_lowercase();
+            match name.as_str() {
+                "via" | "from" | "call-id" | "cseq" | "record-route" => text += &format!("{line}\r\n"),
+                "to" if line.contains("tag=") => text += &format!("{line}\r\n"),
+                "to" => text += &format!("{line};tag=peer\r\n"),
+                _ => {}
+            }
+        }
+        text += &format!("{more}Content-Length: {}\r\n\r\n{body}", body.len());
+        self.socket.send_to(text.as_bytes(), request.from).await.unwrap();
+    }
+}
+
+impl Heard {
+    /// The value of a header.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        let line = self.text.lines().find(|line| line.to_ascii_lowercase().starts_with(&format!("{name}:")));
+        line.unwrap_or_else(|| panic!("no {name} in {}", self.text)).split_once(':').unwrap().1.trim()
+    }
+}
