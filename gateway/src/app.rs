@@ -16,7 +16,8 @@ use crate::phone::admission::{Admission, AdmissionLimits};
 use crate::phone::{Connection, Gateway};
 use crate::rtp_io::RtpPorts;
 use crate::shutdown;
-use crate::sip::{SipConfig, SipStack, SipStartError};
+use crate::sip::local::{Access, LocalDomain, services};
+use crate::sip::{AttachError, SipConfig, SipStack, SipStartError};
 use crate::web::WebServer;
 
 /// Everything bound, nothing served yet.
@@ -55,6 +56,9 @@ pub enum StartError {
     /// The SIP side.
     #[error("--sip: {0}")]
     Sip(#[from] SipStartError),
+    /// The users that the local domain answers itself.
+    #[error("--local-domain: {0}")]
+    Services(#[from] AttachError),
 }
 
 impl App {
@@ -65,9 +69,12 @@ impl App {
     pub async fn bind(config: Config) -> Result<App, StartError> {
         let listen = |option, address| move |error| StartError::Listen { option, address, error };
         let rtmp = TcpSource::bind(config.rtmp).map_err(listen("rtmp", config.rtmp))?;
-        let sip = SipStack::start(sip_config(&config)).await?;
+        let domain = Arc::new(local_domain(&config));
+        let sip = SipStack::start(SipConfig { filter: Some(domain.clone()), ..sip_config(&config) }).await?;
+        let ports = RtpPorts::new(sip.local_addr().ip(), config.rtp_ports.as_ref());
+        services::start(&sip, &domain, &ports)?;
         let gateway = Arc::new(Gateway {
-            ports: RtpPorts::new(sip.local_addr().ip(), config.rtp_ports.as_ref()),
+            ports,
             sip,
             admission: Admission::new(AdmissionLimits {
                 phones: config.max_phones,
@@ -169,6 +176,16 @@ fn serve(gateway: &Arc<Gateway>, stream: impl ByteStream, peer: SocketAddr) {
             debug!(%peer, %refusal, "phone turned away");
         }
     }
+}
+
+fn local_domain(config: &Config) -> LocalDomain {
+    let access = match &config.registrar {
+        Registrar::Open => Access::Open,
+        Registrar::Users(users) => {
+            Access::Users(users.iter().map(|user| (user.name.clone(), user.password.clone())).collect())
+        }
+    };
+    LocalDomain::new(&config.local_domain, config.external_ip, access, &services::USERS)
 }
 
 fn sip_config(config: &Config) -> SipConfig {

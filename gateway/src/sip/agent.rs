@@ -22,7 +22,7 @@ use super::message;
 use super::registration::{Registration, Wish, granted};
 use super::request::Draft;
 use super::transaction::{Way, start_client};
-use super::{AttachError, Identity};
+use super::{AttachError, Identity, SipAgent};
 
 /// How often a `stale` nonce is followed for one request; the first challenge is not counted.
 const STALE_ANSWERS: u8 = 2;
@@ -45,6 +45,15 @@ pub(super) struct Names {
     pub(super) stem: String,
     /// `<sip:token@address:port>`.
     pub(super) contact: String,
+}
+
+/// When an agent takes calls, and how many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Once it has registered; up to [`super::SipLimits::calls_per_agent`].
+    Registered,
+    /// From its start.
+    Always { calls: usize },
 }
 
 /// What a request of ours is for.
@@ -79,6 +88,7 @@ pub(super) struct Agent {
     realms: Vec<String>,
     /// Where REGISTER was accepted.
     registrar: Option<IpAddr>,
+    reach: Reach,
     pub(super) registration: Registration,
     unregister_by: Option<Instant>,
     pub(super) calls: BTreeMap<CallHandle, Call>,
@@ -120,12 +130,13 @@ impl Names {
     }
 }
 
-/// Starts an agent's task. What comes back takes its actions; dropping it ends the agent.
+/// Starts an agent's task. Dropping what comes back ends it.
 pub(super) fn start(
     shared: &Arc<Shared>,
     identity: Identity,
+    reach: Reach,
     events: mpsc::Sender<SipEvent>,
-) -> Result<mpsc::UnboundedSender<SipAction>, AttachError> {
+) -> Result<SipAgent, AttachError> {
     let names = Names::new(&identity, shared)?;
     let user = SipUri::parse(&format!("sip:{}", identity.address)).and_then(|uri| uri.user).unwrap_or_default();
     let login = identity.login.filter(|login| !login.is_empty()).unwrap_or(user);
@@ -134,7 +145,9 @@ pub(super) fn start(
     if !shared.enter([&names.token, &names.stem], &mailbox) {
         return Err(AttachError::NoRoom);
     }
+    let contact = names.contact.trim_matches(['<', '>']).to_owned();
     let agent = Agent {
+        reach,
         registration: Registration::new(random_text(24), names.new_tag()),
         shared: shared.clone(),
         names,
@@ -152,7 +165,7 @@ pub(super) fn start(
     };
     let (actions, inbox) = mpsc::unbounded_channel();
     tokio::spawn(agent.run(inbox, mail, events));
-    Ok(actions)
+    Ok(SipAgent { actions, contact })
 }
 
 pub(super) fn sip_status((code, phrase): (u16, &str)) -> SipStatus {
@@ -160,6 +173,18 @@ pub(super) fn sip_status((code, phrase): (u16, &str)) -> SipStatus {
 }
 
 impl Agent {
+    pub(super) fn is_reachable(&self) -> bool {
+        self.reach != Reach::Registered || self.registration.is_known()
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        let most = match self.reach {
+            Reach::Registered => self.shared.limits.calls_per_agent,
+            Reach::Always { calls } => calls,
+        };
+        self.calls.len() < most
+    }
+
     async fn run(
         mut self,
         mut actions: mpsc::UnboundedReceiver<SipAction>,

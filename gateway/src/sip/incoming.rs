@@ -34,7 +34,7 @@ impl Agent {
     fn on_invite(&mut self, server: ServerTransaction) {
         let tag = self.names.new_tag();
         let refuse = |status: (u16, &str)| server.respond(response(&server.request, status, &tag, Vec::new(), ""));
-        if self.leaving || !self.registration.is_known() {
+        if self.leaving || !self.is_reachable() {
             return refuse((480, "Temporarily Unavailable"));
         }
         let Some(dialog) = Dialog::of_callee(&server.request, &tag) else {
@@ -47,7 +47,7 @@ impl Agent {
         if self.calls.values().filter_map(Call::dialog).any(merged) {
             return refuse((482, "Loop Detected"));
         }
-        if self.calls.len() >= self.shared.limits.calls_per_agent {
+        if !self.has_room() {
             return refuse((486, "Busy Here"));
         }
         self.next_call += 2;

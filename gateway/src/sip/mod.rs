@@ -31,6 +31,7 @@ mod filter;
 mod front;
 mod incoming;
 mod limits;
+pub mod local;
 mod mail;
 mod message;
 mod outgoing;
@@ -167,7 +168,17 @@ impl SipStack {
     /// A user agent of its own on the shared sockets. Events are awaited into `events`: a receiver that lags holds up its own agent
     /// only, one that is dropped ends the agent. Must be called inside a tokio runtime.
     pub fn attach(&self, identity: Identity, events: mpsc::Sender<SipEvent>) -> Result<SipAgent, AttachError> {
-        agent::start(&self.shared, identity, events).map(|actions| SipAgent { actions })
+        agent::start(&self.shared, identity, agent::Reach::Registered, events)
+    }
+
+    /// An agent of the gateway's own, which takes up to `calls` calls at its contact without ever registering.
+    pub fn attach_service(
+        &self,
+        identity: Identity,
+        calls: usize,
+        events: mpsc::Sender<SipEvent>,
+    ) -> Result<SipAgent, AttachError> {
+        agent::start(&self.shared, identity, agent::Reach::Always { calls }, events)
     }
 
     /// Where the first socket is bound.
@@ -209,11 +220,17 @@ impl SipStack {
 /// One user agent. Dropping it forgets the registration and ends open calls as well as may be (CANCEL, BYE, 480).
 pub struct SipAgent {
     actions: mpsc::UnboundedSender<SipAction>,
+    contact: String,
 }
 
 impl SipAgent {
     /// Hands an action to the agent; never blocks. An action for a call that is gone is ignored.
     pub fn perform(&self, action: SipAction) {
         let _ = self.actions.send(action);
+    }
+
+    /// The SIP URI at which this agent is reached directly.
+    pub fn contact_uri(&self) -> &str {
+        &self.contact
     }
 }

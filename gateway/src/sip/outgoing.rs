@@ -22,7 +22,7 @@ impl Agent {
         if self.calls.contains_key(&call) {
             return;
         }
-        if self.calls.len() >= self.shared.limits.calls_per_agent {
+        if !self.has_room() {
             return self.emit(SipEvent::Failed { call, status: sip_status((486, "Too many calls")) });
         }
         let Some((to, uri, next_hop)) = self.read_target(target) else {

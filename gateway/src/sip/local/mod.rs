@@ -87,11 +87,19 @@ impl LocalDomain {
 
     /// Whether a URI names the domain itself.
     fn is_domain(&self, sender: &DatagramSender, uri: &SipUri<'_>) -> bool {
-        let named = uri.host.eq_ignore_ascii_case(&self.name) && uri.port.is_none_or(|port| port == sender.local_addr().port());
+        let named =
+            uri.host.eq_ignore_ascii_case(&self.name) && uri.port.is_none_or(|port| port == sender.local_addr().port());
         named || self.is_own(sender, uri.host, uri.port)
     }
 
-    fn on_request(&self, sender: &DatagramSender, message: &Message<'_>, method: &str, uri: &str, from: SocketAddr) -> Verdict {
+    fn on_request(
+        &self,
+        sender: &DatagramSender,
+        message: &Message<'_>,
+        method: &str,
+        uri: &str,
+        from: SocketAddr,
+    ) -> Verdict {
         let (Some(uri), Some(via)) = (SipUri::parse(uri), message.top_via()) else { return Verdict::Pass };
         if !self.is_domain(sender, &uri) {
             return Verdict::Pass;
@@ -127,12 +135,10 @@ impl LocalDomain {
         if let Some(required) = message.value("Proxy-Require") {
             return answer.refuse(method, 420, "Bad Extension", &[format!("Unsupported: {required}")]);
         }
-        let through_us = message.top_route().and_then(SipUri::parse).is_some_and(|route| self.is_domain(answer.sender, &route));
-        let own_via = format!(
-            "Via: SIP/2.0/UDP {};branch={}",
-            self.sent_by(answer.sender),
-            self.branch(answer.via, message)
-        );
+        let through_us =
+            message.top_route().and_then(SipUri::parse).is_some_and(|route| self.is_domain(answer.sender, &route));
+        let own_via =
+            format!("Via: SIP/2.0/UDP {};branch={}", self.sent_by(answer.sender), self.branch(answer.via, message));
         let (mut top_via, mut top_route) = (true, through_us);
         let start = format!("{method} {contact} SIP/2.0");
         let datagram = message.rewrite(&start, |line| {
@@ -157,7 +163,9 @@ impl LocalDomain {
     fn on_response(&self, sender: &DatagramSender, message: &Message<'_>) -> Verdict {
         let Some(top) = message.top_via() else { return Verdict::Pass };
         let ours = split_host_port(top.sent_by).is_some_and(|(host, port)| self.is_own(sender, host, port));
-        let Some(branch) = top.param("branch").filter(|branch| ours && branch.starts_with(BRANCH)) else { return Verdict::Pass };
+        let Some(branch) = top.param("branch").filter(|branch| ours && branch.starts_with(BRANCH)) else {
+            return Verdict::Pass;
+        };
         let mut popped = false;
         let datagram = message.rewrite(message.start, |line| match value_of(line, "Via") {
             Some(value) if !popped => {
@@ -275,7 +283,8 @@ fn update(registrar: &mut Registrar, now: Instant, user: &str, answer: &Answer<'
         return Ok(());
     }
     let call_id = message.value("Call-ID").unwrap_or_default();
-    let cseq = message.value("CSeq").and_then(|v| v.split_whitespace().next()?.parse().ok()).ok_or((400, "Bad CSeq"))?;
+    let cseq =
+        message.value("CSeq").and_then(|v| v.split_whitespace().next()?.parse().ok()).ok_or((400, "Bad CSeq"))?;
     registrar.update(now, user, call_id, cseq, &contacts).map_err(|refused| match refused {
         Refused::OutOfOrder => (500, "Request Out Of Order"),
         Refused::Full => (503, "Too Many Registrations"),
@@ -354,7 +363,11 @@ impl Answer<'_> {
         let value = |name| self.message.value(name).unwrap_or_default();
         line("From", value("From"));
         let tagged = value("To").rsplit_once('>').map_or(value("To"), |(_, params)| params).contains(";tag=");
-        let tag = if tagged { String::new() } else { format!(";tag={:016x}", self.key.hash_one((value("Call-ID"), value("From")))) };
+        let tag = if tagged {
+            String::new()
+        } else {
+            format!(";tag={:016x}", self.key.hash_one((value("Call-ID"), value("From"))))
+        };
         line("To", &format!("{}{tag}", value("To")));
         line("Call-ID", value("Call-ID"));
         line("CSeq", value("CSeq"));
@@ -422,7 +435,10 @@ mod tests {
         let (text, to) = next(&sent);
         assert!(text.starts_with("SIP/2.0 200 OK\r\n"), "{text}");
         assert!(text.contains("Contact: <sip:bob@127.0.0.1:5090;line=1>;expires=120\r\n"), "{text}");
-        assert!(text.contains("Via: SIP/2.0/UDP 127.0.0.1:5090;rport=5090;branch=z9hG4bKabc;received=127.0.0.1\r\n"), "{text}");
+        assert!(
+            text.contains("Via: SIP/2.0/UDP 127.0.0.1:5090;rport=5090;branch=z9hG4bKabc;received=127.0.0.1\r\n"),
+            "{text}"
+        );
         assert_eq!(to, PHONE.parse().unwrap());
     }
 
@@ -435,7 +451,9 @@ mod tests {
         domain.inspect(invite.as_bytes(), PHONE.parse().unwrap());
         let (forwarded, to) = next(&sent);
         assert_eq!(to, "127.0.0.1:5091".parse().unwrap());
-        assert!(forwarded.starts_with("INVITE sip:b@127.0.0.1:5091 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:5060;branch=z9hG4bK-local-"));
+        assert!(forwarded.starts_with(
+            "INVITE sip:b@127.0.0.1:5091 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:5060;branch=z9hG4bK-local-"
+        ));
         assert!(forwarded.contains("Max-Forwards: 69\r\n"));
         let head = forwarded.split_once("\r\n").unwrap().1;
         domain.inspect(format!("SIP/2.0 180 Ringing\r\n{head}").as_bytes(), to);
@@ -476,18 +494,29 @@ mod tests {
         let phone = PHONE.parse().unwrap();
         domain.inspect(request("INVITE", "sip:nobody@localhost", "alice", "").as_bytes(), phone);
         assert_eq!(status(&sent), "SIP/2.0 404 Not Found");
-        assert_eq!(domain.inspect(request("ACK", "sip:nobody@localhost", "alice", "").as_bytes(), phone), Verdict::Consumed);
+        assert_eq!(
+            domain.inspect(request("ACK", "sip:nobody@localhost", "alice", "").as_bytes(), phone),
+            Verdict::Consumed
+        );
         assert!(sent.lock().unwrap().is_empty());
     }
 
     #[test]
     fn what_is_addressed_to_an_agent_or_another_domain_passes() {
         let (domain, _) = domain(Access::Open);
-        for uri in ["sip:7f3a@127.0.0.1:5060", "sip:bob@example.org", "sip:bob@localhost:5099", "sip:localhost", "tel:123"] {
+        for uri in
+            ["sip:7f3a@127.0.0.1:5060", "sip:bob@example.org", "sip:bob@localhost:5099", "sip:localhost", "tel:123"]
+        {
             let text = request("INVITE", uri, "alice", "");
             assert_eq!(domain.inspect(text.as_bytes(), PHONE.parse().unwrap()), Verdict::Pass, "{uri}");
         }
-        assert_eq!(domain.inspect(b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 127.0.0.1:5060;branch=z9hG4bKagent\r\n\r\n", PHONE.parse().unwrap()), Verdict::Pass);
+        assert_eq!(
+            domain.inspect(
+                b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 127.0.0.1:5060;branch=z9hG4bKagent\r\n\r\n",
+                PHONE.parse().unwrap()
+            ),
+            Verdict::Pass
+        );
     }
 
     #[test]
@@ -503,7 +532,8 @@ mod tests {
     fn our_own_route_is_taken_off_and_others_stay() {
         let (domain, sent) = domain(Access::Open);
         domain.assign("echo", "sip:e@127.0.0.1:5060");
-        let text = request("INVITE", "sip:echo@localhost", "alice", "Route: <sip:127.0.0.1:5060;lr>, <sip:next;lr>\r\n");
+        let text =
+            request("INVITE", "sip:echo@localhost", "alice", "Route: <sip:127.0.0.1:5060;lr>, <sip:next;lr>\r\n");
         domain.inspect(text.as_bytes(), PHONE.parse().unwrap());
         assert!(next(&sent).0.contains("Route: <sip:next;lr>\r\n"));
     }
@@ -529,7 +559,12 @@ mod tests {
         let (domain, sent) = domain(Access::Users([("bob".to_owned(), "secret".to_owned())].into()));
         register(&domain, "bob", "<sip:x@127.0.0.1:5090>");
         let text = next(&sent).0;
-        assert!(text.starts_with("SIP/2.0 401 Unauthorized\r\n") && text.contains("algorithm=SHA-256") && text.contains("algorithm=MD5"), "{text}");
+        assert!(
+            text.starts_with("SIP/2.0 401 Unauthorized\r\n")
+                && text.contains("algorithm=SHA-256")
+                && text.contains("algorithm=MD5"),
+            "{text}"
+        );
         domain.inspect(request("INVITE", "sip:bob@localhost", "alice", "").as_bytes(), PHONE.parse().unwrap());
         assert_eq!(status(&sent), "SIP/2.0 480 Temporarily Unavailable");
     }

@@ -49,7 +49,8 @@ pub fn start(stack: &SipStack, domain: &LocalDomain, ports: &Arc<RtpPorts>) -> R
         let agent = stack.attach_service(identity, CALLS, events)?;
         domain.assign(user, agent.contact_uri());
         let (ended, endings) = mpsc::unbounded_channel();
-        let service = Service { role, agent, ip: stack.advertised_ip(), ports: Arc::clone(ports), calls: HashMap::new(), ended };
+        let service =
+            Service { role, agent, ip: stack.advertised_ip(), ports: Arc::clone(ports), calls: HashMap::new(), ended };
         tokio::spawn(service.run(inbox, endings));
     }
     Ok(())
