@@ -17,7 +17,7 @@ use crate::phone::{Connection, Gateway};
 use crate::rtp_io::RtpPorts;
 use crate::shutdown;
 use crate::sip::local::{Access, LocalDomain, services};
-use crate::sip::{AttachError, SipConfig, SipStack, SipStartError};
+use crate::sip::{AttachError, SipConfig, SipLimits, SipStack, SipStartError};
 use crate::web::WebServer;
 
 /// Everything bound, nothing served yet.
@@ -70,7 +70,7 @@ impl App {
         let listen = |option, address| move |error| StartError::Listen { option, address, error };
         let rtmp = TcpSource::bind(config.rtmp).map_err(listen("rtmp", config.rtmp))?;
         let domain = Arc::new(local_domain(&config));
-        let sip = SipStack::start(SipConfig { filter: Some(domain.clone()), ..sip_config(&config) }).await?;
+        let sip = SipStack::start(sip_config(&config, domain.clone())).await?;
         let ports = RtpPorts::new(sip.local_addr().ip(), config.rtp_ports.as_ref());
         services::start(&sip, &domain, &ports)?;
         let gateway = Arc::new(Gateway {
@@ -188,12 +188,19 @@ fn local_domain(config: &Config) -> LocalDomain {
     LocalDomain::new(&config.local_domain, config.external_ip, access, &services::USERS)
 }
 
-fn sip_config(config: &Config) -> SipConfig {
+fn sip_config(config: &Config, domain: Arc<LocalDomain>) -> SipConfig {
+    let standard = SipConfig::default();
     SipConfig {
         listen: config.sip.clone(),
         advertised_ip: config.external_ip,
         outbound_proxy: config.sip_proxy.clone(),
         own_domains: vec![config.local_domain.clone()],
-        ..SipConfig::default()
+        filter: Some(domain),
+        // A replaced phone and its successor are there at the same time for a moment.
+        limits: SipLimits {
+            agents: standard.limits.agents.max(config.max_phones.saturating_mul(2)),
+            ..standard.limits
+        },
+        ..standard
     }
 }
