@@ -5,6 +5,7 @@
 //! whatever `RUST_LOG` says.
 
 use std::io::IsTerminal;
+use std::net::SocketAddr;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
@@ -34,6 +35,38 @@ fn filter(rust_log: Option<&str>, debug: bool) -> EnvFilter {
         .fold(filter, |filter, directive| filter.add_directive(directive.parse().expect("a directive of our own")))
 }
 
+/// Logs a SIP message that came from or goes to `peer`, if asked for: credentials and media keys left out.
+pub fn sip_message(arrow: &'static str, peer: SocketAddr, datagram: &[u8]) {
+    if tracing::enabled!(target: "wire::sip", tracing::Level::TRACE) {
+        tracing::trace!(target: "wire::sip", "{arrow} {peer}\n{}", without_secrets(datagram));
+    }
+}
+
+/// The text of a SIP message without digest credentials (RFC 3261 sections 20.7, 20.28) and SDP keys (RFC 4566 section 5.12,
+/// RFC 4568). Lines are judged one by one, folded ones with the line that they continue.
+fn without_secrets(datagram: &[u8]) -> String {
+    const SECRET: [&str; 4] = ["authorization:", "proxy-authorization:", "a=crypto:", "k="];
+    let text = String::from_utf8_lossy(datagram);
+    let mut shown = String::with_capacity(text.len());
+    let mut secret = false;
+    for line in text.split_inclusive('\n') {
+        let folded = line.starts_with([' ', '\t']);
+        if !folded {
+            // White space may stand before the colon (RFC 3261 section 7.3.1).
+            let start: String = line.chars().filter(|c| !matches!(c, ' ' | '\t')).take(24).collect();
+            secret = SECRET.iter().any(|name| start.get(..name.len()).is_some_and(|s| s.eq_ignore_ascii_case(name)));
+            if secret {
+                let name = line.split_inclusive([':', '=']).next().unwrap_or_default();
+                shown += &format!("{name} (left out)\n");
+            }
+        }
+        if !secret {
+            shown += line;
+        }
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,5 +83,19 @@ mod tests {
     fn the_wire_is_logged_only_on_request() {
         assert!(!filter(None, false).to_string().contains("wire"));
         assert!(filter(None, true).to_string().contains("wire=trace"));
+    }
+
+    #[test]
+    fn a_sip_message_is_shown_without_its_credentials_and_keys() {
+        let message = "REGISTER sip:x SIP/2.0\r\nauthorization : Digest username=\"a\",\r\n response=\"0123\"\r\n\
+            Proxy-Authorization: Digest response=\"4567\"\r\nContact: <sip:a@b>\r\n\r\n\
+            v=0\r\na=crypto:1 AES inline:KEY\r\nk=clear:KEY\r\na=sendrecv\r\n";
+        let shown = without_secrets(message.as_bytes());
+        for secret in ["0123", "4567", "KEY", "username"] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+        for kept in ["REGISTER sip:x", "Contact: <sip:a@b>", "a=sendrecv", "authorization : (left out)"] {
+            assert!(shown.contains(kept), "{shown}");
+        }
     }
 }

@@ -115,6 +115,8 @@ pub struct Metrics {
     pub audio_late: Counter,
     /// Datagrams received on RTP and RTCP ports.
     pub media_received: Counter,
+    /// Datagrams on RTP and RTCP ports that were not the peer's.
+    pub media_rejected: Counter,
     /// Datagrams sent from RTP and RTCP ports.
     pub media_sent: Counter,
     /// Datagrams that the system refused to send.
@@ -169,6 +171,7 @@ impl Metrics {
                 ("error", self.media_send_errors.get()),
             ],
         );
+        page.counter("media_rejected_total", "RTP and RTCP datagrams of strangers", self.media_rejected.get());
         page.labelled(
             "sip_datagrams_total",
             "SIP datagrams",

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use call_media::codec::Codec;
+use call_media::latch::{Latch, Verdict};
 use call_media::path::{Input, MediaPath, Output, PathConfig};
 use call_media::sdp::Negotiated;
 use tokio::io::ReadBuf;
@@ -38,8 +39,8 @@ pub(super) struct Leg {
 /// What exists once media may flow.
 struct Up {
     path: Box<MediaPath>,
-    remote_rtp: Option<SocketAddr>,
-    remote_rtcp: Option<SocketAddr>,
+    /// Whose datagrams are the peer's, and where ours go (symmetric RTP).
+    latch: Latch,
     since: Instant,
     _counted: GaugeGuard,
 }
@@ -80,7 +81,7 @@ impl Leg {
     /// Offer and answer agreed: media flows. `rtmp_base_ms` is the RTMP time of now.
     pub(super) fn start(&mut self, now: Instant, negotiated: Negotiated, phone_codec: Codec, rtmp_base_ms: u32) {
         info!(peer = ?negotiated.remote_rtp, sends = ?negotiated.send.codec, phone = ?phone_codec, "media up");
-        let (remote_rtp, remote_rtcp) = (negotiated.remote_rtp, negotiated.remote_rtcp);
+        let latch = Latch::new(&negotiated);
         let config = PathConfig {
             negotiated,
             phone_codec,
@@ -94,8 +95,7 @@ impl Leg {
         };
         self.up = Some(Up {
             path: Box::new(MediaPath::new(now, config)),
-            remote_rtp,
-            remote_rtcp,
+            latch,
             since: now,
             _counted: self.metrics.calls_up.enter(),
         });
@@ -105,7 +105,7 @@ impl Leg {
     pub(super) fn handle_input(&mut self, now: Instant, input: Input<'_>) {
         let Some(up) = &mut self.up else { return };
         if let Input::Renegotiated(negotiated) = &input {
-            (up.remote_rtp, up.remote_rtcp) = (negotiated.remote_rtp, negotiated.remote_rtcp);
+            up.latch.renegotiated(negotiated);
         }
         up.path.handle_input(now, input);
     }
@@ -133,14 +133,16 @@ impl Leg {
         more
     }
 
-    fn on_datagram(&mut self, now: Instant, channel: Channel, datagram: &[u8], _source: SocketAddr) {
+    fn on_datagram(&mut self, now: Instant, channel: Channel, datagram: &[u8], source: SocketAddr) {
         self.metrics.media_received.add();
-        let input = match channel {
-            Channel::Rtp => Input::Rtp(datagram),
-            Channel::Rtcp => Input::Rtcp(datagram),
+        let Some(up) = &mut self.up else { return };
+        let (verdict, input) = match channel {
+            Channel::Rtp => (up.latch.accept_rtp(now, source, datagram), Input::Rtp(datagram)),
+            Channel::Rtcp => (up.latch.accept_rtcp(source), Input::Rtcp(datagram)),
         };
-        if let Some(up) = &mut self.up {
-            up.path.handle_input(now, input);
+        match verdict {
+            Verdict::Accepted => up.path.handle_input(now, input),
+            Verdict::Rejected => self.metrics.media_rejected.add(),
         }
     }
 
@@ -149,8 +151,8 @@ impl Leg {
         let up = self.up.as_mut()?;
         loop {
             let (channel, datagram, to) = match up.path.poll_output()? {
-                Output::Rtp(datagram) => (Channel::Rtp, datagram, up.remote_rtp),
-                Output::Rtcp(datagram) => (Channel::Rtcp, datagram, up.remote_rtcp),
+                Output::Rtp(datagram) => (Channel::Rtp, datagram, up.latch.rtp_target()),
+                Output::Rtcp(datagram) => (Channel::Rtcp, datagram, up.latch.rtcp_target()),
                 Output::PhoneAudio { timestamp_ms, body } => {
                     return Some(FromPeer::Audio(super::outbox::PhoneAudio { timestamp_ms, body }));
                 }
@@ -187,6 +189,7 @@ impl Leg {
                 sent = stats.uplink.packets,
                 received = stats.downlink.packets,
                 lost = stats.downlink.lost,
+                strangers = up.latch.rejected(),
                 "media down"
             );
         }

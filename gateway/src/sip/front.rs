@@ -42,6 +42,7 @@ pub(crate) async fn receive(shared: Arc<Shared>, at: usize) {
 
 async fn on_datagram(shared: &Arc<Shared>, at: usize, datagram: &[u8], from: SocketAddr) {
     shared.counters.received.add();
+    crate::logging::sip_message("<-", from, datagram);
     if datagram.iter().all(|b| matches!(b, b'\r' | b'\n' | 0 | b' ')) {
         // RFC 5626 section 3.5.1: a double CRLF is answered by a single one.
         if datagram == b"\r\n\r\n" {

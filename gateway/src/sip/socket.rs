@@ -37,6 +37,7 @@ impl Socket {
     }
 
     pub(crate) fn send(&self, datagram: &[u8], to: SocketAddr) {
+        crate::logging::sip_message("->", to, datagram);
         match self.send.send_to(datagram, to) {
             Ok(_) => self.counters.sent.add(),
             Err(error) => {
