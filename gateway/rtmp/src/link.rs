@@ -159,7 +159,7 @@ impl Link {
     /// Ends the session because of a fault at the place reached.
     pub(crate) fn fail(&mut self, fault: Fault, unread: &[u8]) -> SessionError {
         let byte = self.received - unread.len() as u64;
-        let chunk_stream = self.reader.current();
+        let chunk_stream = self.reader.latest();
         self.end_with(fault.at(Place { byte, chunk_stream }))
     }
 

@@ -1,4 +1,5 @@
 //! A phone and a gateway talk to each other: the protocol as both applications see it.
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod common;
 

@@ -36,6 +36,8 @@ pub(crate) struct ChunkReader {
     streams: Vec<ChunkStream>,
     /// The chunk whose body is being read: its chunk stream and how many bytes of it are missing.
     current: Option<(u32, u32)>,
+    /// The chunk stream of the last header begun, for messages to people.
+    latest: Option<u32>,
     /// Bytes of earlier inputs that belong to an unfinished header, or were peeked at and belong to a body.
     stash: [u8; STASH],
     stashed: usize,
@@ -53,6 +55,7 @@ impl ChunkReader {
             chunk_size: FIRST_CHUNK_SIZE,
             streams: Vec::new(),
             current: None,
+            latest: None,
             stash: [0; STASH],
             stashed: 0,
             partial_bytes: 0,
@@ -85,10 +88,9 @@ impl ChunkReader {
         self.streams.retain(|known| known.stream != stream.0 || known.partial.is_some());
     }
 
-    /// The chunk stream being read, for messages to people.
-    pub(crate) fn current(&self) -> Option<u32> {
-        let begun = || header::basic(&self.stash[..self.stashed]).map(|(_, id, _)| id);
-        self.current.map(|(id, _)| id).or_else(begun)
+    /// The chunk stream of the last header begun: for messages to people.
+    pub(crate) fn latest(&self) -> Option<u32> {
+        self.latest
     }
 
     /// Takes bytes off the front of `input` up to the end of the next message. `None`: the input is used up.
@@ -125,7 +127,8 @@ impl ChunkReader {
         }
         // The header lies across two inputs. A byte at a time, so that nothing behind it is swallowed.
         loop {
-            if let Parsed::Header(header, taken) = self.parse(&self.stash[..self.stashed])? {
+            let stash = self.stash;
+            if let Parsed::Header(header, taken) = self.parse(&stash[..self.stashed])? {
                 self.unstash(taken);
                 return Ok(Some(header));
             }
@@ -138,7 +141,8 @@ impl ChunkReader {
         }
     }
 
-    fn parse(&self, bytes: &[u8]) -> Result<Parsed, Fault> {
+    fn parse(&mut self, bytes: &[u8]) -> Result<Parsed, Fault> {
+        self.latest = header::basic(bytes).map(|(_, id, _)| id).or(self.latest);
         header::parse(bytes, |id| self.streams.iter().find(|stream| stream.id == id).map(|stream| stream.extended))
     }
 
@@ -168,7 +172,6 @@ impl ChunkReader {
         stream.update(header);
         if stream.length > max_message {
             let what = format!("message {} B exceeds limit {max_message}", stream.length);
-            self.current = Some((header.chunk_stream, 0));
             return Err(Fault::limit(what));
         }
         let length = stream.length as usize;

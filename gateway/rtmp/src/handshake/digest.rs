@@ -2,7 +2,7 @@
 
 use super::{PACKET, RANDOM_FROM};
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::{Digest as _, Sha256};
+use sha2::Sha256;
 
 pub(super) const DIGEST: usize = 32;
 
@@ -88,10 +88,53 @@ pub(super) fn is_signed(packet: &[u8; PACKET], digest: &[u8; DIGEST], words: &[u
     packet[SIGNATURE_FROM..] == signature(packet, digest, words)
 }
 
-/// Fills the random part of a packet from a seed: SHA-256 in counter mode. Nothing secret hangs on these bytes.
+/// Fills the random part of a packet from a seed, differently for each purpose: xoshiro256**, a plain generator, because
+/// nothing secret hangs on these bytes.
 pub(super) fn fill(packet: &mut [u8; PACKET], seed: &[u8; 32], purpose: u8) {
-    for (block, counter) in packet[RANDOM_FROM..].chunks_mut(DIGEST).zip(0u16..) {
-        let hash = Sha256::new().chain_update(seed).chain_update([purpose]).chain_update(counter.to_be_bytes());
-        block.copy_from_slice(&hash.finalize()[..block.len()]);
+    let mut state = [u64::from(purpose), 0x9E37_79B9_7F4A_7C15, 0, 0];
+    for (word, bytes) in state.iter_mut().zip(seed.chunks_exact(8)) {
+        *word ^= u64::from_le_bytes(bytes.try_into().expect("chunks of eight"));
+    }
+    // The first numbers still show the seed.
+    for _ in 0..16 {
+        next(&mut state);
+    }
+    for bytes in packet[RANDOM_FROM..].chunks_exact_mut(8) {
+        bytes.copy_from_slice(&next(&mut state).to_le_bytes());
+    }
+}
+
+fn next(state: &mut [u64; 4]) -> u64 {
+    let number = state[1].wrapping_mul(5).rotate_left(7).wrapping_mul(9);
+    let shifted = state[1] << 17;
+    state[2] ^= state[0];
+    state[3] ^= state[1];
+    state[1] ^= state[2];
+    state[0] ^= state[3];
+    state[2] ^= shifted;
+    state[3] = state[3].rotate_left(45);
+    number
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_and_purposes_fill_packets_differently_and_each_the_same_way_again() {
+        let filled = |seed: [u8; 32], purpose| {
+            let mut packet = [0; PACKET];
+            fill(&mut packet, &seed, purpose);
+            packet
+        };
+        let all = [filled([0; 32], 1), filled([0; 32], 2), filled([1; 32], 1), filled([255; 32], 1)];
+        for (index, packet) in all.iter().enumerate() {
+            assert!(all[..index].iter().all(|other| other[RANDOM_FROM..] != packet[RANDOM_FROM..]));
+            // Random enough: every value of a byte, and none of them too often.
+            let count = |value: u8| packet.iter().filter(|&&byte| byte == value).count();
+            assert!((0..=255).filter(|&value| count(value) > 0).count() > 240);
+            assert!((0..=255).all(|value| count(value) < 40));
+        }
+        assert_eq!(filled([1; 32], 1), all[2]);
     }
 }

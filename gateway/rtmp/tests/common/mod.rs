@@ -19,7 +19,7 @@ pub(crate) fn drain<E>(mut poll: impl FnMut() -> Option<Output<E>>) -> (Vec<u8>,
     while let Some(output) = poll() {
         assert!(!close, "output after Close");
         match output {
-            Output::Bytes(more) => bytes.extend(more),
+            Output::Bytes(more) => bytes.extend_from_slice(&more),
             Output::Event(event) => events.push(event),
             Output::Close => close = true,
         }
