@@ -113,10 +113,7 @@ async fn who_does_not_shake_hands_or_does_not_connect_is_closed_after_five_secon
     let gateway = Gateway::start().await;
     let mut silent = RawRtmp::open(gateway.rtmp).await;
     let mut shaken = RawRtmp::shaken(gateway.rtmp).await;
-    let (a, b) = tokio::join!(
-        silent.closed_after(Duration::from_secs(8)),
-        shaken.closed_after(Duration::from_secs(8))
-    );
+    let (a, b) = tokio::join!(silent.closed_after(Duration::from_secs(8)), shaken.closed_after(Duration::from_secs(8)));
     for time in [a, b] {
         assert!((4.0..6.5).contains(&time.as_secs_f64()), "closed after {time:?}");
     }
@@ -231,7 +228,8 @@ async fn malformed_sip_is_answered_400_where_it_can_be_and_hurts_nobody() {
 async fn strange_rtp_is_dropped_and_the_call_goes_on() {
     let mut bystander = Bystander::new().await;
     let target = bystander.call.target();
-    for bytes in [&[][..], &[0x80], &[0xFF; 12], &[0x90, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF], &[0; 1500]] {
+    for bytes in [&[][..], &[0x80], &[0xFF; 12], &[0x90, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF], &[0; 1500]]
+    {
         bystander.call.rtp.send_raw(target, bytes).await;
     }
     bystander.still_talks().await;

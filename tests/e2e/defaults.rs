@@ -93,8 +93,7 @@ async fn two_phones_call_each_other_and_both_hear_the_other() {
     anna.start_media().await;
     ben.start_media().await;
     let (of_anna, of_ben) = (speech::pcm(Speaker::Anna, 16_000), speech::pcm(Speaker::Ben, 16_000));
-    let (a, b) =
-        (PhoneVoice::SpeexWideband.bodies(&of_anna, 8), PhoneVoice::SpeexWideband.bodies(&of_ben, 8));
+    let (a, b) = (PhoneVoice::SpeexWideband.bodies(&of_anna, 8), PhoneVoice::SpeexWideband.bodies(&of_ben, 8));
     tokio::join!(anna.speak(&a), ben.speak(&b));
     tokio::time::sleep(Duration::from_millis(300)).await;
     for (listener, spoken, other) in [(&ben, &of_anna, &of_ben), (&anna, &of_ben, &of_anna)] {
@@ -142,7 +141,11 @@ async fn a_softphone_that_registers_can_be_called_and_can_call() {
     anna.expect("byed").await;
 }
 
-fn replace(mut message: gateway_tests::sip_message::SipMessage, name: &str, value: &str) -> gateway_tests::sip_message::SipMessage {
+fn replace(
+    mut message: gateway_tests::sip_message::SipMessage,
+    name: &str,
+    value: &str,
+) -> gateway_tests::sip_message::SipMessage {
     for (known, old) in &mut message.headers {
         if known == name {
             value.clone_into(old);

@@ -157,12 +157,8 @@ fn number_of(payload: &[u8]) -> Option<usize> {
 async fn speech_over_a_network_that_loses_and_shuffles_packets_stays_whole() {
     let mut stage = Stage::registered().await;
     let rtp = RtpPeer::bind(LOOPBACK).await;
-    let weather = Weather {
-        loss: 0.02,
-        repeat: 0.02,
-        delay: Duration::from_millis(20),
-        jitter: Duration::from_millis(30),
-    };
+    let weather =
+        Weather { loss: 0.02, repeat: 0.02, delay: Duration::from_millis(20), jitter: Duration::from_millis(30) };
     let relay = UdpRelay::new(LOOPBACK, rtp.address(), weather, 11).await;
     stage.phone.invite(&stage.peer.uri("bob"), &["wideband", "ulaw"]).await;
     let dialog = stage.peer.incoming().await;

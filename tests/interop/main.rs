@@ -5,6 +5,6 @@ mod baresip;
 mod ffmpeg;
 mod kamailio;
 mod librtmp;
-mod place;
 mod pjsua2;
+mod place;
 mod sipp;

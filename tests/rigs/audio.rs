@@ -101,7 +101,7 @@ pub fn halve(pcm: &[i16]) -> Vec<i16> {
 /// Twice the sample rate, through the same low-pass. No delay.
 pub fn double(pcm: &[i16]) -> Vec<i16> {
     let taps = half_band();
-    let spread = |k: usize| if k % 2 == 0 { pcm.get(k / 2).copied() } else { Some(0) };
+    let spread = |k: usize| if k.is_multiple_of(2) { pcm.get(k / 2).copied() } else { Some(0) };
     (0..pcm.len() * 2).map(|n| filter_at(&taps, spread, n, 2.0)).collect()
 }
 

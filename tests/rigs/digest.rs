@@ -69,14 +69,7 @@ mod tests {
         let header = r#"Digest username="Mufasa", realm="testrealm@host.com", nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093",
             uri="/dir/index.html", qop=auth, nc=00000001, cnonce="0a4f113b", response="6629fae49393a05397450978507c4ef1""#;
         let check = |password| {
-            proves(
-                header,
-                Algorithm::Md5,
-                "GET",
-                "dcd98b7102dd2f0e8b11d0f600bfb0c093",
-                "testrealm@host.com",
-                password,
-            )
+            proves(header, Algorithm::Md5, "GET", "dcd98b7102dd2f0e8b11d0f600bfb0c093", "testrealm@host.com", password)
         };
         assert!(check("Circle Of Life"));
         assert!(!check("circle of life"));

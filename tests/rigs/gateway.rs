@@ -18,13 +18,24 @@ pub struct GatewayOptions {
     pub args: Vec<String>,
     /// `RUST_LOG` of the gateway.
     pub log: String,
+    /// RTP ports; a range of its own if `None`.
+    pub rtp_ports: Option<(u16, u16)>,
+    /// The binary; the one under test if `None`.
+    pub binary: Option<PathBuf>,
     /// Whether ports are chosen and given as arguments; if not, the gateway's own defaults apply.
     pub own_ports: bool,
 }
 
 impl Default for GatewayOptions {
     fn default() -> Self {
-        Self { ip: Ipv4Addr::LOCALHOST.into(), args: Vec::new(), log: "debug".into(), own_ports: true }
+        Self {
+            ip: Ipv4Addr::LOCALHOST.into(),
+            args: Vec::new(),
+            log: "debug".into(),
+            rtp_ports: None,
+            binary: None,
+            own_ports: true,
+        }
     }
 }
 
@@ -56,9 +67,9 @@ impl Gateway {
             let at = |port| SocketAddr::new(options.ip, port);
             (at(1935), at(5060), at(8080))
         };
-        let mut command = Command::new(binary());
+        let mut command = Command::new(options.binary.clone().unwrap_or_else(binary));
         if options.own_ports {
-            let ports = rtp_ports();
+            let ports = options.rtp_ports.unwrap_or_else(rtp_ports);
             command.args(["--rtmp", &rtmp.to_string(), "--sip", &sip.to_string(), "--http", &http.to_string()]);
             command.args(["--rtp-ports", &format!("{}-{}", ports.0, ports.1)]);
         }

@@ -20,6 +20,8 @@ pub mod digest;
 pub mod g711;
 pub mod gateway;
 pub mod injector;
+#[allow(unsafe_code)]
+pub mod libspeex;
 pub mod network;
 pub mod phone;
 pub mod rtp;

@@ -152,8 +152,7 @@ async fn carry(
         }
         tally.came.fetch_add(1, Ordering::Relaxed);
         // All chances are drawn for each datagram, so that one setting does not shift the others.
-        let (lost, repeated, late) =
-            (chance.happens(weather.loss), chance.happens(weather.repeat), chance.unit());
+        let (lost, repeated, late) = (chance.happens(weather.loss), chance.happens(weather.repeat), chance.unit());
         if lost {
             tally.lost.fetch_add(1, Ordering::Relaxed);
             continue;
@@ -224,8 +223,7 @@ async fn pump(
     stalled_until: Arc<Mutex<Instant>>,
 ) {
     let mut buffer = vec![0; 16_384];
-    loop {
-        let Ok(length @ 1..) = from.read(&mut buffer).await else { break };
+    while let Ok(length @ 1..) = from.read(&mut buffer).await {
         loop {
             let until = *stalled_until.lock().unwrap();
             if until <= Instant::now() {
@@ -257,9 +255,7 @@ mod tests {
             }
             let mut came = Vec::new();
             let mut buffer = [0; 8];
-            while let Ok(Ok(_)) =
-                tokio::time::timeout(Duration::from_millis(200), peer.recv_from(&mut buffer)).await
-            {
+            while let Ok(Ok(_)) = tokio::time::timeout(Duration::from_millis(200), peer.recv_from(&mut buffer)).await {
                 came.push(buffer[0]);
             }
             assert_eq!(relay.tally().1, 100 - came.len() as u64);

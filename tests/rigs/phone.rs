@@ -352,10 +352,7 @@ impl Phone {
         let _ = self.asks.send(Ask::Act(Box::new(act)));
     }
 
-    async fn ask<T: Send + 'static>(
-        &self,
-        act: impl FnOnce(&mut ClientSession, Instant) -> T + Send + 'static,
-    ) -> T {
+    async fn ask<T: Send + 'static>(&self, act: impl FnOnce(&mut ClientSession, Instant) -> T + Send + 'static) -> T {
         let (give, take) = tokio::sync::oneshot::channel();
         self.act(move |session, now| drop(give.send(act(session, now))));
         take.await.expect("the connection is open")

@@ -575,9 +575,9 @@ impl Core {
             }
             RegistrarPolicy::Open(expires) => *expires,
             RegistrarPolicy::Password { algorithm, password, expires } => {
-                let proven = request.header("Authorization").is_some_and(|header| {
-                    digest::proves(header, *algorithm, "REGISTER", NONCE, REALM, password)
-                });
+                let proven = request
+                    .header("Authorization")
+                    .is_some_and(|header| digest::proves(header, *algorithm, "REGISTER", NONCE, REALM, password));
                 if !proven {
                     let challenge = format!(
                         "Digest realm=\"{REALM}\", nonce=\"{NONCE}\", algorithm={}, qop=\"auth\"",

@@ -84,9 +84,8 @@ impl Peer {
     /// Starts it; what it prints on both outputs is kept.
     pub fn start(name: &str, command: &mut tokio::process::Command) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        let mut child = command
-            .spawn()
-            .unwrap_or_else(|error| panic!("{name}: {error} (tests/run installs what is missing)"));
+        let mut child =
+            command.spawn().unwrap_or_else(|error| panic!("{name}: {error} (tests/run installs what is missing)"));
         let lines = Lines::default();
         keep_lines(child.stdout.take().unwrap(), Lines::clone(&lines));
         keep_lines(child.stderr.take().unwrap(), Lines::clone(&lines));
