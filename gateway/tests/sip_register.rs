@@ -21,7 +21,13 @@ fn is_right(request: &Got, header: &str, password: &str) -> bool {
     let mut own = came.clone();
     let uri = request.start().split(' ').nth(1).unwrap().to_owned();
     assert_eq!(came.uri, uri, "digest uri is the Request-URI");
-    own.digest(&AuthContext::new_with_method("alice", password, uri, Some(request.body().as_bytes()), HttpMethod::from(method)));
+    own.digest(&AuthContext::new_with_method(
+        "alice",
+        password,
+        uri,
+        Some(request.body().as_bytes()),
+        HttpMethod::from(method),
+    ));
     own.response == came.response
 }
 
@@ -39,7 +45,10 @@ async fn a_register_is_what_the_contract_says() {
     let own = format!("\"Alice A\" <sip:alice@{}>", rig.peer.address);
     assert_eq!(register.get("To"), own);
     assert!(register.get("From").starts_with(&format!("{own};tag=")));
-    assert_eq!((register.get("Expires"), register.get("Max-Forwards"), register.get("CSeq")), ("180", "70", "1 REGISTER"));
+    assert_eq!(
+        (register.get("Expires"), register.get("Max-Forwards"), register.get("CSeq")),
+        ("180", "70", "1 REGISTER")
+    );
     assert!(register.contact().ends_with(&format!("@{}", rig.gateway)) && register.get("Via").contains(";rport;"));
     assert!(register.get("Contact").len() > 30, "the contact cannot be guessed");
     grant(&rig, &register, 60).await;
@@ -54,14 +63,21 @@ async fn each_digest_algorithm_registers_with_one_retry() {
         &[r#"Digest realm="home", nonce="n1", algorithm=MD5-sess, qop="auth,auth-int""#],
         &[r#"Digest realm="home", nonce="n1", algorithm=SHA-256, qop="auth", opaque="xyz""#],
         &[r#"Digest realm="home", nonce="n1", algorithm=SHA-512-256, qop="auth""#],
-        &[r#"Digest realm="home", nonce="md5", algorithm=MD5, qop="auth""#, r#"Digest realm="home", nonce="n1", algorithm=SHA-256, qop="auth""#],
-        &[r#"Digest realm="home", nonce="n1", algorithm=SHA-256, qop="auth""#, r#"Digest realm="home", nonce="md5", qop="auth""#],
+        &[
+            r#"Digest realm="home", nonce="md5", algorithm=MD5, qop="auth""#,
+            r#"Digest realm="home", nonce="n1", algorithm=SHA-256, qop="auth""#,
+        ],
+        &[
+            r#"Digest realm="home", nonce="n1", algorithm=SHA-256, qop="auth""#,
+            r#"Digest realm="home", nonce="md5", qop="auth""#,
+        ],
         &[r#"Digest realm="home", nonce="x", algorithm=ROT13"#, r#"Digest realm="home", nonce="n1""#],
     ];
     for challenge in challenges {
-        for (status, asks, answers) in
-            [("401 Unauthorized", "WWW-Authenticate", "Authorization"), ("407 Proxy Authentication Required", "Proxy-Authenticate", "Proxy-Authorization")]
-        {
+        for (status, asks, answers) in [
+            ("401 Unauthorized", "WWW-Authenticate", "Authorization"),
+            ("407 Proxy Authentication Required", "Proxy-Authenticate", "Proxy-Authorization"),
+        ] {
             let mut rig = Rig::new().await;
             rig.agent.perform(REGISTER);
             let first = rig.peer.next().await;
@@ -108,7 +124,8 @@ async fn a_stale_nonce_is_followed_and_then_no_more() {
             }
         };
         requests += 1;
-        let line = format!("WWW-Authenticate: Digest realm=\"home\", nonce=\"n{requests}\", stale=true, qop=\"auth\"\r\n");
+        let line =
+            format!("WWW-Authenticate: Digest realm=\"home\", nonce=\"n{requests}\", stale=true, qop=\"auth\"\r\n");
         rig.peer.respond(&register, "401 Unauthorized", "reg", &line, "").await;
     }
     assert_eq!(requests, 4, "one without, one with, two for stale nonces");
@@ -119,7 +136,15 @@ async fn a_refresh_reuses_the_nonce_and_counts_it_up() {
     let mut rig = Rig::new().await;
     rig.agent.perform(REGISTER);
     let first = rig.peer.next().await;
-    rig.peer.respond(&first, "401 Unauthorized", "reg", "WWW-Authenticate: Digest realm=\"home\", nonce=\"n1\", qop=\"auth\"\r\n", "").await;
+    rig.peer
+        .respond(
+            &first,
+            "401 Unauthorized",
+            "reg",
+            "WWW-Authenticate: Digest realm=\"home\", nonce=\"n1\", qop=\"auth\"\r\n",
+            "",
+        )
+        .await;
     let second = rig.peer.expect("REGISTER").await;
     assert!(second.get("Authorization").contains("nc=00000001"));
     grant(&rig, &second, 180).await;
@@ -127,9 +152,20 @@ async fn a_refresh_reuses_the_nonce_and_counts_it_up() {
     rig.agent.perform(REGISTER);
     let refresh = rig.peer.expect("REGISTER").await;
     assert!(refresh.get("Authorization").contains("nc=00000002") && is_right(&refresh, "Authorization", "secret"));
-    assert_eq!((refresh.get("CSeq"), refresh.get("Call-ID"), refresh.contact()), ("3 REGISTER", first.get("Call-ID"), first.contact()));
+    assert_eq!(
+        (refresh.get("CSeq"), refresh.get("Call-ID"), refresh.contact()),
+        ("3 REGISTER", first.get("Call-ID"), first.contact())
+    );
     // The registrar has forgotten the nonce, and does not say stale: a new nonce is answered all the same.
-    rig.peer.respond(&refresh, "401 Unauthorized", "reg", "WWW-Authenticate: Digest realm=\"home\", nonce=\"n2\", qop=\"auth\"\r\n", "").await;
+    rig.peer
+        .respond(
+            &refresh,
+            "401 Unauthorized",
+            "reg",
+            "WWW-Authenticate: Digest realm=\"home\", nonce=\"n2\", qop=\"auth\"\r\n",
+            "",
+        )
+        .await;
     let again = rig.peer.expect("REGISTER").await;
     assert!(again.get("Authorization").contains("nonce=\"n2\"") && again.get("Authorization").contains("nc=00000001"));
     grant(&rig, &again, 180).await;
@@ -175,7 +211,11 @@ async fn lost_datagrams_are_sent_again_and_silence_is_a_timeout() {
 
 #[tokio::test]
 async fn refusals_carry_the_registrars_words() {
-    for (line, code, phrase) in [("403 Forbidden", 403, "Forbidden"), ("404 Never heard of you", 404, "Never heard of you"), ("499 Odd", 499, "Odd")] {
+    for (line, code, phrase) in [
+        ("403 Forbidden", 403, "Forbidden"),
+        ("404 Never heard of you", 404, "Never heard of you"),
+        ("499 Odd", 499, "Odd"),
+    ] {
         let mut rig = Rig::new().await;
         rig.agent.perform(REGISTER);
         let register = rig.peer.next().await;
@@ -221,7 +261,17 @@ async fn an_outbound_proxy_gets_the_register_with_a_route() {
 #[tokio::test]
 async fn an_identity_that_could_break_a_header_is_refused() {
     let stack = SipStack::start(config()).await.unwrap();
-    for address in ["", "alice", "@h", "alice@h\r\nRoute: <sip:evil>", "alice@h\0", "alice@h;lr", "alice@x/123", "a b@h", "<sip:a@h>"] {
+    for address in [
+        "",
+        "alice",
+        "@h",
+        "alice@h\r\nRoute: <sip:evil>",
+        "alice@h\0",
+        "alice@h;lr",
+        "alice@x/123",
+        "a b@h",
+        "<sip:a@h>",
+    ] {
         let (sender, _events) = mpsc::channel(1);
         let refused = stack.attach(identity(address.to_owned()), sender).err();
         assert!(matches!(refused, Some(AttachError::BadIdentity(_))), "{address:?}: {refused:?}");
