@@ -1,5 +1,6 @@
 //! Rigs of the driver's tests: the whole app in this process on ports of its own, a phone on rtmp-session's client side, and a SIP
 //! peer that is a bare UDP socket.
+#![allow(dead_code)] // each test binary uses its part
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -82,7 +83,10 @@ pub(crate) struct Phone {
 impl Phone {
     /// Connects TCP and says `connect` with this app path and arguments.
     pub(crate) async fn dial(at: SocketAddr, app: &str, args: &[Value]) -> Phone {
-        let socket = TcpStream::connect(at).await.unwrap();
+        Phone::say_connect(TcpStream::connect(at).await.unwrap(), app, args)
+    }
+
+    fn say_connect(socket: TcpStream, app: &str, args: &[Value]) -> Phone {
         let mut session = ClientSession::new(Instant::now(), Limits::default(), [7; 32], HandshakeKind::Digest);
         let request = ConnectRequest { app: app.into(), args: args.to_vec(), ..ConnectRequest::default() };
         session.connect(Instant::now(), request);
@@ -91,7 +95,12 @@ impl Phone {
 
     /// Dials, and is accepted.
     pub(crate) async fn connect(at: SocketAddr, app: &str, args: &[Value]) -> Phone {
-        let mut phone = Phone::dial(at, app, args).await;
+        Phone::over(TcpStream::connect(at).await.unwrap(), app, args).await
+    }
+
+    /// Connects on this socket, and is accepted.
+    pub(crate) async fn over(socket: TcpStream, app: &str, args: &[Value]) -> Phone {
+        let mut phone = Phone::say_connect(socket, app, args);
         let event = phone.next().await;
         assert!(matches!(event, Some(ClientEvent::Connected { .. })), "{event:?}");
         phone
@@ -196,6 +205,20 @@ impl Peer {
         }
         text += &format!("{more}Content-Length: {}\r\n\r\n{body}", body.len());
         self.socket.send_to(text.as_bytes(), request.from).await.unwrap();
+    }
+
+    /// Ends the call that this INVITE began and `answer` accepted.
+    pub(crate) async fn bye(&self, invite: &Heard) {
+        let contact = invite.header("contact").trim_start_matches('<').split('>').next().unwrap().to_owned();
+        let text = format!(
+            "BYE {contact} SIP/2.0\r\nVia: SIP/2.0/UDP {};branch=z9hG4bKbye;rport\r\nMax-Forwards: 70\r\nFrom: {};tag=peer\r\n\
+             To: {}\r\nCall-ID: {}\r\nCSeq: 1 BYE\r\nContent-Length: 0\r\n\r\n",
+            self.address(),
+            invite.header("to"),
+            invite.header("from"),
+            invite.header("call-id"),
+        );
+        self.socket.send_to(text.as_bytes(), invite.from).await.unwrap();
     }
 }
 
