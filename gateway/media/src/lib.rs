@@ -10,8 +10,11 @@
 #![forbid(unsafe_code)]
 
 pub mod codec;
+pub mod downlink;
 pub mod dtmf;
 pub mod flv;
+pub mod jitter;
+pub mod latch;
 pub mod limits;
 pub mod media_time;
 pub mod noise;

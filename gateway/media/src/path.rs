@@ -1,10 +1,27 @@
 //! One call's media: joins the uplink (phone to SIP) and the downlink (SIP to phone) behind one face.
+//!
+//! ```text
+//!            PhoneAudio --> +--------+ --> Rtp          RTCP reports on their timer, from the counters of both
+//!            SendDtmf ----> | uplink |
+//!                           +--------+
+//!  PhoneAudio, Dtmf <------ |downlink| <-- Rtp
+//!                           +--------+
+//! ```
 
-use std::time::Instant;
+use std::{collections::VecDeque, time::Instant};
 
 use bytes::Bytes;
+use tracing::debug;
 
-use crate::{codec::Codec, sdp::Negotiated, stats::PathStats};
+use crate::{
+    codec::Codec,
+    downlink::{Delivery, Downlink},
+    rtcp::RtcpSession,
+    rtmp_time::RtmpTimestamp,
+    sdp::Negotiated,
+    stats::PathStats,
+    uplink::Uplink,
+};
 
 /// How a call's media is set up. Random values come from the driver, so that tests can fix them.
 #[derive(Debug, Clone)]
@@ -37,9 +54,9 @@ pub enum Input<'a> {
         /// Tag byte and codec payload.
         body: &'a [u8],
     },
-    /// A datagram on the RTP port, from an accepted source.
+    /// A datagram on the RTP port, from a source that [`Latch`](crate::latch::Latch) accepted.
     Rtp(&'a [u8]),
-    /// A datagram on the RTCP port, from an accepted source.
+    /// A datagram on the RTCP port, from a source that [`Latch`](crate::latch::Latch) accepted.
     Rtcp(&'a [u8]),
     /// Digits to send, `0-9 * # A-D`, in order (queued behind digits still being sent).
     SendDtmf(&'a str),
@@ -72,37 +89,127 @@ pub enum Output {
 
 /// The media of one call.
 pub struct MediaPath {
-    _config: PathConfig,
+    uplink: Uplink,
+    downlink: Downlink,
+    rtcp: RtcpSession,
+    /// The peer has an address for RTCP.
+    reports: bool,
+    malformed: u64,
+    stopped: bool,
+    outputs: VecDeque<Output>,
 }
 
 impl MediaPath {
-    /// Sets up both directions; nothing flows before input comes.
-    pub fn new(_now: Instant, config: PathConfig) -> Self {
-        Self { _config: config }
+    /// Sets up both directions; nothing flows before input comes, but RTCP reports do.
+    pub fn new(now: Instant, config: PathConfig) -> Self {
+        let PathConfig { negotiated, phone_codec, ssrc, initial_sequence, initial_timestamp, .. } = config;
+        Self {
+            uplink: Uplink::new(now, &negotiated, ssrc, initial_sequence, initial_timestamp),
+            downlink: Downlink::new(now, &negotiated, phone_codec, RtmpTimestamp(config.rtmp_base_ms)),
+            rtcp: RtcpSession::new(now, ssrc, config.cname, config.ntp_base),
+            reports: negotiated.remote_rtcp.is_some(),
+            malformed: 0,
+            stopped: false,
+            outputs: VecDeque::new(),
+        }
     }
 
     /// Feeds one input.
-    pub fn handle_input(&mut self, _now: Instant, _input: Input<'_>) {
-        todo!("media helper")
+    pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
+        if self.stopped {
+            return;
+        }
+        self.pump(now); // what was due before this input came
+        match input {
+            Input::PhoneAudio { timestamp_ms, body } => {
+                let unsupported = self.uplink.phone_audio(now, RtmpTimestamp(timestamp_ms), body);
+                self.outputs.extend(unsupported.map(Output::PhoneCodecUnsupported));
+                self.pump_uplink(now);
+            }
+            Input::Rtp(datagram) => {
+                let outputs = &mut self.outputs;
+                if let Err(error) = self.downlink.rtp(now, datagram, |delivery| outputs.push_back(delivery.into())) {
+                    self.malformed += 1;
+                    debug!(bytes = datagram.len(), %error, "dropped");
+                }
+            }
+            Input::Rtcp(datagram) => {
+                let clock_rate = self.uplink.totals(now).clock_rate;
+                if let Err(error) = self.rtcp.receive(now, datagram, clock_rate) {
+                    self.malformed += 1;
+                    debug!(bytes = datagram.len(), %error, "dropped");
+                }
+            }
+            Input::SendDtmf(digits) => {
+                self.uplink.send_digits(now, digits);
+                self.pump_uplink(now);
+            }
+            Input::Renegotiated(negotiated) => {
+                self.uplink.renegotiate(now, &negotiated);
+                self.downlink.renegotiate(&negotiated);
+                self.reports = negotiated.remote_rtcp.is_some();
+            }
+            Input::Timeout => {}
+        }
     }
 
     /// Takes the next output, until there is none.
     pub fn poll_output(&mut self) -> Option<Output> {
-        todo!("media helper")
+        self.outputs.pop_front()
     }
 
     /// Ends the path: what is still to be sent, an RTCP BYE among it, comes out of `poll_output`.
-    pub fn stop(&mut self, _now: Instant) {
-        todo!("media helper")
+    pub fn stop(&mut self, now: Instant) {
+        if std::mem::replace(&mut self.stopped, true) || !self.reports {
+            return;
+        }
+        let bye = self.rtcp.bye(now, self.uplink.totals(now), self.downlink.reception());
+        self.outputs.push_back(Output::Rtcp(bye));
     }
 
     /// What the path has seen so far.
     pub fn stats(&self) -> PathStats {
-        todo!("media helper")
+        PathStats {
+            uplink: self.uplink.stats(),
+            downlink: self.downlink.stats(),
+            remote: self.rtcp.remote(),
+            round_trip: self.rtcp.round_trip(),
+            malformed: self.malformed,
+        }
     }
 
     /// When `Input::Timeout` is due.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        todo!("media helper")
+        if self.stopped {
+            return None;
+        }
+        let media = self.uplink.deadline().into_iter().chain(self.downlink.deadline());
+        media.chain(Some(self.rtcp.deadline())).min()
+    }
+
+    fn pump(&mut self, now: Instant) {
+        self.pump_uplink(now);
+        let outputs = &mut self.outputs;
+        self.downlink.pump(now, |delivery| outputs.push_back(delivery.into()));
+        if now >= self.rtcp.deadline() {
+            let report = self.rtcp.poll(now, self.uplink.totals(now), self.downlink.reception());
+            if self.reports {
+                self.outputs.extend(report.map(Output::Rtcp));
+            }
+        }
+    }
+
+    fn pump_uplink(&mut self, now: Instant) {
+        let outputs = &mut self.outputs;
+        self.uplink.pump(now, |packet| outputs.push_back(Output::Rtp(packet)));
+    }
+}
+
+impl From<Delivery> for Output {
+    fn from(delivery: Delivery) -> Self {
+        match delivery {
+            Delivery::Audio(timestamp, body) => Self::PhoneAudio { timestamp_ms: timestamp.0, body },
+            Delivery::Digit(digit) => Self::DtmfReceived(digit.to_char()),
+        }
     }
 }

@@ -46,9 +46,10 @@ impl Concealer {
         Self { rate, history, period: Vec::new(), position: 0, invented: 0, offset: 0.0, noise: Noise::default() }
     }
 
-    /// Takes note of what was heard; after a loss, blends the invented sound into its beginning.
-    pub fn heard(&mut self, frame: &mut [i16]) {
-        if !self.period.is_empty() {
+    /// Takes note of what was heard; after a loss, blends the invented sound into its beginning and returns true.
+    pub fn heard(&mut self, frame: &mut [i16]) -> bool {
+        let rejoins = !self.period.is_empty();
+        if rejoins {
             self.rejoin(frame);
         }
         self.noise.observe(frame);
@@ -57,6 +58,7 @@ impl Concealer {
         self.history.copy_within(start.., 0);
         let tail = &frame[frame.len().saturating_sub(self.history.len())..];
         self.history[keep..].copy_from_slice(tail);
+        rejoins
     }
 
     /// Appends `count` invented samples.

@@ -201,3 +201,20 @@ pub(crate) fn epoch() -> std::time::Instant {
     static EPOCH: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);
     *EPOCH + std::time::Duration::from_secs(1000)
 }
+
+/// An agreement on one codec, both ways, with telephone events.
+pub(crate) fn negotiated(codec: crate::codec::Codec) -> crate::sdp::Negotiated {
+    use crate::sdp::{Direction, Negotiated, PayloadFormat, TelephoneEvent};
+    let format = PayloadFormat { payload_type: codec.info().static_payload_type.unwrap_or(96), codec };
+    let event = TelephoneEvent { payload_type: 101, clock_rate: 8000 };
+    Negotiated {
+        remote_rtp: Some(([192, 0, 2, 1], 4000).into()),
+        remote_rtcp: Some(([192, 0, 2, 1], 4001).into()),
+        send: format,
+        receive: vec![format],
+        telephone_event: Some(event),
+        receive_events: vec![event],
+        direction: Direction::SendRecv,
+        ptime_ms: 20,
+    }
+}

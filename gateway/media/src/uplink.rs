@@ -26,7 +26,7 @@ use crate::{
     rtcp::SenderTotals,
     rtmp_time::RtmpTimestamp,
     rtp::{RtpTimestamp, RtpWriter},
-    sdp::{Direction, Negotiated, TelephoneEvent},
+    sdp::{Negotiated, TelephoneEvent},
     stats::UplinkStats,
 };
 use intake::Intake;
@@ -272,5 +272,5 @@ impl Uplink {
 }
 
 fn may_send(negotiated: &Negotiated) -> bool {
-    matches!(negotiated.direction, Direction::SendRecv | Direction::SendOnly) && negotiated.remote_rtp.is_some()
+    negotiated.direction.sends() && negotiated.remote_rtp.is_some()
 }

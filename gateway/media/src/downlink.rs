@@ -1,0 +1,242 @@
+//! SIP to phone: RTP packets come in as the network delivers them, one audio message per 20 ms goes out.
+//!
+//! ```text
+//!  RTP -> source -> place on the timeline -> jitter buffer -> route ------------------> AudioTag -> message
+//!         (SSRC)    (RTP time -> RTMP time)   order, gaps     relay: frames, bytes
+//!            |                                                else: decode | conceal -> resample -> encode
+//!            '---- telephone-event -> DtmfReceiver -> digit
+//! ```
+
+mod route;
+mod source;
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use tracing::debug;
+
+use crate::{
+    codec::Codec,
+    dtmf::{Digit, DtmfReceiver},
+    flv::AudioTagWriter,
+    jitter::{Arrival, HeldPacket, JitterBuffer, Release},
+    media_time::MediaTime,
+    reception::Reception,
+    rtmp_time::RtmpTimestamp,
+    rtp::{RtpError, RtpPacket},
+    sdp::{Negotiated, PayloadFormat, TelephoneEvent},
+    stats::DownlinkStats,
+};
+use route::Route;
+use source::{Heard, Sources};
+
+/// What the downlink gives out.
+#[derive(Debug)]
+pub enum Delivery {
+    /// An audio message for the phone.
+    Audio(RtmpTimestamp, Bytes),
+    /// The peer pressed a key.
+    Digit(Digit),
+}
+
+/// The receiving half of a call's media.
+pub struct Downlink {
+    phone_codec: Codec,
+    formats: Vec<PayloadFormat>,
+    events: Vec<TelephoneEvent>,
+    may_receive: bool,
+    sources: Sources,
+    jitter: JitterBuffer,
+    route: Option<Route>,
+    dtmf: DtmfReceiver,
+    timeline: PhoneClock,
+    writer: AudioTagWriter,
+    stats: DownlinkStats,
+}
+
+/// Media time to RTMP timestamps that never step back.
+struct PhoneClock {
+    base: RtmpTimestamp,
+    last: Option<MediaTime>,
+}
+
+impl PhoneClock {
+    fn at(&mut self, at: MediaTime) -> RtmpTimestamp {
+        let at = self.last.map_or(at, |last| at.max(last));
+        self.last = Some(at);
+        self.base.plus(at.to_ms())
+    }
+}
+
+/// What a payload type stands for.
+enum Payload {
+    Audio(Codec),
+    Event,
+    Unknown,
+}
+
+impl Downlink {
+    /// Nothing flows before a packet comes. `rtmp_base` is the RTMP time of `now`.
+    pub fn new(now: Instant, negotiated: &Negotiated, phone_codec: Codec, rtmp_base: RtmpTimestamp) -> Self {
+        Self {
+            phone_codec,
+            formats: negotiated.receive.clone(),
+            events: negotiated.receive_events.clone(),
+            may_receive: negotiated.direction.receives(),
+            sources: Sources::new(now),
+            jitter: JitterBuffer::default(),
+            route: None,
+            dtmf: DtmfReceiver::default(),
+            timeline: PhoneClock { base: rtmp_base, last: None },
+            writer: AudioTagWriter::default(),
+            stats: DownlinkStats::default(),
+        }
+    }
+
+    /// Takes up a new agreement; the phone's timeline goes on.
+    pub fn renegotiate(&mut self, negotiated: &Negotiated) {
+        self.formats.clone_from(&negotiated.receive);
+        self.events.clone_from(&negotiated.receive_events);
+        self.may_receive = negotiated.direction.receives();
+        if !self.may_receive {
+            self.jitter.reset();
+            self.route = None;
+        }
+    }
+
+    /// Takes a datagram of the RTP port.
+    pub fn rtp(&mut self, now: Instant, datagram: &[u8], mut deliver: impl FnMut(Delivery)) -> Result<(), RtpError> {
+        let packet = RtpPacket::parse(datagram)?;
+        let (payload, clock_rate) = self.payload(packet.payload_type);
+        let is_audio = matches!(payload, Payload::Audio(_));
+        let at = match self.sources.heard(now, &packet, is_audio, clock_rate, self.jitter.end()) {
+            Heard::Probation => return Ok(()),
+            Heard::Known(at) => at,
+            Heard::New(at) => {
+                self.jitter.reset();
+                self.route = None;
+                at
+            }
+        };
+        self.stats.octets += packet.payload.len() as u64;
+        if !self.may_receive {
+            return Ok(());
+        }
+        match payload {
+            Payload::Audio(codec) => {
+                let arrival = self.jitter.insert(now, packet.sequence, Some(at), packet.payload_type, packet.payload);
+                if arrival == Arrival::InOrder {
+                    self.play(at, codec, packet.payload, &mut deliver);
+                }
+            }
+            other => {
+                if matches!(other, Payload::Event) {
+                    self.on_event(&packet, &mut deliver);
+                } else {
+                    self.stats.unknown_payload += 1;
+                }
+                // It has a place in the sequence, and no audio.
+                self.jitter.insert(now, packet.sequence, None, packet.payload_type, &[]);
+                self.jitter.paused();
+            }
+        }
+        self.pump(now, deliver);
+        Ok(())
+    }
+
+    fn on_event(&mut self, packet: &RtpPacket<'_>, deliver: &mut impl FnMut(Delivery)) {
+        if let Some(digit) = self.dtmf.receive(packet) {
+            self.stats.digits += 1;
+            deliver(Delivery::Digit(digit));
+        }
+    }
+
+    /// Hands out what is due: packets whose gap closed or was given up, and audio invented for what is missing.
+    pub fn pump(&mut self, now: Instant, mut deliver: impl FnMut(Delivery)) {
+        while let Some(release) = self.jitter.release(now) {
+            match release {
+                Release::Packet(packet) => self.play_held(packet, &mut deliver),
+                Release::Missing(length) => self.conceal(length, &mut deliver),
+            }
+        }
+    }
+
+    fn play_held(&mut self, packet: HeldPacket, deliver: &mut impl FnMut(Delivery)) {
+        if let (Some(at), (Payload::Audio(codec), _)) = (packet.at, self.payload(packet.payload_type)) {
+            self.play(at, codec, &packet.payload, deliver);
+        }
+        self.jitter.recycle(packet);
+    }
+
+    fn play(&mut self, at: MediaTime, codec: Codec, payload: &[u8], deliver: &mut impl FnMut(Delivery)) {
+        let (timeline, writer, stats) = (&mut self.timeline, &mut self.writer, &mut self.stats);
+        let phone_codec = self.phone_codec;
+        let mut emit = |at: MediaTime, payload: &[u8]| {
+            stats.messages += 1;
+            deliver(Delivery::Audio(timeline.at(at), writer.message(phone_codec, payload)));
+        };
+        if self.route.as_ref().is_none_or(|route| route.source() != codec) {
+            if let Some(mut old) = self.route.take() {
+                old.flush(&mut emit);
+            }
+            self.route = Some(Route::new(codec, phone_codec));
+        }
+        let route = self.route.as_mut().expect("made above if there was none");
+        match route.play(at, payload, &mut emit) {
+            Ok(length) => self.jitter.played(at, length),
+            Err(error) => {
+                self.stats.undecodable += 1;
+                debug!(?codec, bytes = payload.len(), %error, "RTP payload cannot be decoded");
+            }
+        }
+    }
+
+    fn conceal(&mut self, length: MediaTime, deliver: &mut impl FnMut(Delivery)) {
+        let Some(route) = &mut self.route else { return };
+        let (timeline, writer, stats) = (&mut self.timeline, &mut self.writer, &mut self.stats);
+        let phone_codec = self.phone_codec;
+        let invented = route.conceal(length, &mut |at: MediaTime, payload: &[u8]| {
+            stats.messages += 1;
+            deliver(Delivery::Audio(timeline.at(at), writer.message(phone_codec, payload)));
+        });
+        self.stats.concealed_frames += invented;
+    }
+
+    /// When [`Self::pump`] has something to do.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.jitter.deadline()
+    }
+
+    /// The current source's figures, for reports.
+    pub fn reception(&mut self) -> Option<&mut Reception> {
+        self.sources.reception()
+    }
+
+    /// Counters.
+    pub fn stats(&self) -> DownlinkStats {
+        let jitter = self.jitter.stats();
+        let mut stats = DownlinkStats {
+            late: jitter.late,
+            duplicated: jitter.duplicated,
+            reordered: jitter.reordered,
+            source_changes: self.sources.changes(),
+            ..self.stats
+        };
+        if let Some(reception) = self.sources.current() {
+            stats.packets = reception.packets();
+            stats.lost = reception.lost().max(0) as u64;
+            stats.jitter = reception.jitter();
+        }
+        stats
+    }
+
+    /// What a payload type stands for, and its clock rate.
+    fn payload(&self, payload_type: u8) -> (Payload, u32) {
+        if let Some(format) = self.formats.iter().find(|format| format.payload_type == payload_type) {
+            return (Payload::Audio(format.codec), format.codec.clock_rate());
+        }
+        let event = self.events.iter().any(|event| event.payload_type == payload_type);
+        let clock_rate = self.formats.first().map_or(8000, |format| format.codec.clock_rate());
+        (if event { Payload::Event } else { Payload::Unknown }, clock_rate)
+    }
+}

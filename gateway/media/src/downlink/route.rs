@@ -1,0 +1,274 @@
+//! From an RTP payload to payloads of audio messages, 20 ms each: relayed where codec and framing agree, else decoded,
+//! resampled and encoded. What is missing is invented in the same place.
+
+use crate::{
+    codec::{Codec, CodecError, Decoder, Encoder, Framing},
+    media_time::MediaTime,
+    plc::Concealer,
+    resample::Resampler,
+    speex_frames::{FrameJoiner, FrameMap},
+};
+
+const FRAME: MediaTime = MediaTime::from_ms(20);
+/// A lost Speex frame is hidden by its forerunner so often; then the phone hears silence.
+const MAX_REPEATS: u32 = 2;
+
+/// From one source codec to the phone's codec.
+pub(super) struct Route {
+    source: Codec,
+    kind: Kind,
+    /// Where the next message belongs.
+    next: MediaTime,
+}
+
+enum Kind {
+    Speex(SpeexRelay),
+    Bytes(ByteRelay),
+    Linear(Transcoder),
+}
+
+type Emit<'a> = &'a mut dyn FnMut(MediaTime, &[u8]);
+
+impl Route {
+    pub(super) fn new(source: Codec, phone: Codec) -> Self {
+        let kind = if source.is_speex() && phone.is_speex() {
+            // Flash decodes narrowband and wideband frames under the same tag.
+            Kind::Speex(SpeexRelay::default())
+        } else if source == phone {
+            Kind::Bytes(ByteRelay::new(source))
+        } else {
+            Kind::Linear(Transcoder::new(source, phone))
+        };
+        Self { source, kind, next: MediaTime::ZERO }
+    }
+
+    pub(super) fn source(&self) -> Codec {
+        self.source
+    }
+
+    /// Plays a payload that starts at `at`; returns how long it sounds.
+    pub(super) fn play(&mut self, at: MediaTime, payload: &[u8], emit: Emit<'_>) -> Result<MediaTime, CodecError> {
+        let carried = self.kind.carried();
+        // Samples left over from the packet before go on unless time was skipped.
+        if carried == MediaTime::ZERO || (at - self.next - carried).to_ms().abs() > 20 {
+            self.flush(emit);
+            self.next = at;
+        }
+        let Self { kind, next, .. } = self;
+        match kind {
+            Kind::Speex(relay) => relay.play(next, payload, emit),
+            Kind::Bytes(relay) => relay.play(next, payload, emit),
+            Kind::Linear(transcoder) => transcoder.play(next, payload, emit),
+        }
+    }
+
+    /// Invents `length` of audio after what was played; returns the frames made.
+    pub(super) fn conceal(&mut self, length: MediaTime, emit: Emit<'_>) -> u64 {
+        let frames = (length.to_ms() / 20).max(1);
+        let Self { kind, next, .. } = self;
+        (0..frames)
+            .filter(|_| match kind {
+                Kind::Speex(relay) => relay.conceal(next, emit),
+                Kind::Bytes(relay) => relay.conceal(next, emit),
+                Kind::Linear(transcoder) => transcoder.conceal(next, emit),
+            })
+            .count() as u64
+    }
+
+    /// Gives out what is left over of a frame, filled up with silence.
+    pub(super) fn flush(&mut self, emit: Emit<'_>) {
+        let Self { kind, next, .. } = self;
+        match kind {
+            Kind::Speex(_) => {}
+            Kind::Bytes(relay) => relay.flush(next, emit),
+            Kind::Linear(transcoder) => transcoder.flush(next, emit),
+        }
+    }
+}
+
+impl Kind {
+    /// Audio taken in and not yet given out.
+    fn carried(&self) -> MediaTime {
+        match self {
+            Self::Speex(_) => MediaTime::ZERO,
+            Self::Bytes(relay) => MediaTime::from_clock(relay.carry.len() as i64, relay.codec.sample_rate().hz()),
+            Self::Linear(transcoder) => {
+                MediaTime::from_clock(transcoder.carry.len() as i64, transcoder.phone.sample_rate().hz())
+            }
+        }
+    }
+}
+
+fn give(next: &mut MediaTime, payload: &[u8], emit: Emit<'_>) {
+    emit(*next, payload);
+    *next += FRAME;
+}
+
+/// Speex frames as they are, one to a message.
+#[derive(Default)]
+struct SpeexRelay {
+    joiner: FrameJoiner,
+    last: Vec<u8>,
+    repeats: u32,
+}
+
+impl SpeexRelay {
+    fn play(&mut self, next: &mut MediaTime, payload: &[u8], emit: Emit<'_>) -> Result<MediaTime, CodecError> {
+        let map = FrameMap::of(payload).map_err(|_| CodecError::Malformed)?;
+        self.repeats = 0;
+        if map.count() == 1 {
+            self.last.clear();
+            self.last.extend_from_slice(payload);
+            give(next, payload, emit);
+            return Ok(FRAME);
+        }
+        for bits in map.frames() {
+            self.last.clear();
+            self.joiner.push(payload, bits);
+            self.joiner.finish(&mut self.last);
+            give(next, &self.last, emit);
+        }
+        Ok(MediaTime::from_ms(20 * map.count() as i64))
+    }
+
+    fn conceal(&mut self, next: &mut MediaTime, emit: Emit<'_>) -> bool {
+        if self.repeats >= MAX_REPEATS || self.last.is_empty() {
+            *next += FRAME;
+            return false;
+        }
+        self.repeats += 1;
+        give(next, &self.last, emit);
+        true
+    }
+}
+
+/// G.711 as it is; decoded only to know what to go on with when something is missing.
+struct ByteRelay {
+    codec: Codec,
+    decoder: Decoder,
+    encoder: Encoder,
+    concealer: Concealer,
+    pcm: Vec<i16>,
+    carry: Vec<u8>,
+}
+
+impl ByteRelay {
+    fn new(codec: Codec) -> Self {
+        Self {
+            codec,
+            decoder: Decoder::new(codec),
+            encoder: Encoder::new(codec),
+            concealer: Concealer::new(codec.sample_rate()),
+            pcm: Vec::new(),
+            carry: Vec::new(),
+        }
+    }
+
+    fn play(&mut self, next: &mut MediaTime, payload: &[u8], emit: Emit<'_>) -> Result<MediaTime, CodecError> {
+        self.pcm.clear();
+        self.decoder.decode(payload, &mut self.pcm)?;
+        if self.concealer.heard(&mut self.pcm) {
+            self.encoder.encode(&self.pcm, &mut self.carry)?; // its beginning was blended
+        } else {
+            self.carry.extend_from_slice(payload);
+        }
+        self.give_frames(next, emit);
+        Ok(MediaTime::from_clock(payload.len() as i64, self.codec.sample_rate().hz()))
+    }
+
+    fn conceal(&mut self, next: &mut MediaTime, emit: Emit<'_>) -> bool {
+        self.pcm.clear();
+        self.concealer.conceal(self.codec.info().frame_samples, &mut self.pcm);
+        let encoded = self.encoder.encode(&self.pcm, &mut self.carry);
+        self.give_frames(next, emit);
+        encoded.is_ok()
+    }
+
+    fn flush(&mut self, next: &mut MediaTime, emit: Emit<'_>) {
+        if !self.carry.is_empty() {
+            let silence = vec![0; self.codec.info().frame_samples - self.carry.len()];
+            let filled = self.encoder.encode(&silence, &mut self.carry);
+            debug_assert!(filled.is_ok(), "G.711 takes any number of samples");
+            self.give_frames(next, emit);
+        }
+    }
+
+    fn give_frames(&mut self, next: &mut MediaTime, emit: Emit<'_>) {
+        let frame = self.codec.info().frame_samples;
+        for bytes in self.carry.chunks_exact(frame) {
+            give(next, bytes, emit);
+        }
+        self.carry.drain(..self.carry.len() / frame * frame);
+    }
+}
+
+/// Everything else, through linear audio.
+struct Transcoder {
+    source: Codec,
+    phone: Codec,
+    decoder: Decoder,
+    /// For codecs that have no concealment of their own.
+    concealer: Option<Concealer>,
+    resampler: Resampler,
+    encoder: Encoder,
+    pcm: Vec<i16>,
+    carry: Vec<i16>,
+    packet: Vec<u8>,
+}
+
+impl Transcoder {
+    fn new(source: Codec, phone: Codec) -> Self {
+        let bare = source.info().framing == Framing::BytePerSample;
+        Self {
+            source,
+            phone,
+            decoder: Decoder::new(source),
+            concealer: bare.then(|| Concealer::new(source.sample_rate())),
+            resampler: Resampler::new(source.sample_rate(), phone.sample_rate()),
+            encoder: Encoder::new(phone),
+            pcm: Vec::new(),
+            carry: Vec::new(),
+            packet: Vec::new(),
+        }
+    }
+
+    fn play(&mut self, next: &mut MediaTime, payload: &[u8], emit: Emit<'_>) -> Result<MediaTime, CodecError> {
+        self.pcm.clear();
+        self.decoder.decode(payload, &mut self.pcm)?;
+        if let Some(concealer) = &mut self.concealer {
+            concealer.heard(&mut self.pcm);
+        }
+        self.give_frames(next, emit)?;
+        Ok(MediaTime::from_clock(self.pcm.len() as i64, self.source.sample_rate().hz()))
+    }
+
+    fn conceal(&mut self, next: &mut MediaTime, emit: Emit<'_>) -> bool {
+        self.pcm.clear();
+        match &mut self.concealer {
+            Some(concealer) => concealer.conceal(self.source.info().frame_samples, &mut self.pcm),
+            None => drop(self.decoder.conceal(&mut self.pcm)),
+        }
+        self.give_frames(next, emit).is_ok()
+    }
+
+    fn flush(&mut self, next: &mut MediaTime, emit: Emit<'_>) {
+        if !self.carry.is_empty() {
+            self.carry.resize(self.phone.info().frame_samples, 0);
+            self.pcm.clear();
+            let given = self.give_frames(next, emit);
+            debug_assert!(given.is_ok(), "whole frames are encoded");
+        }
+    }
+
+    fn give_frames(&mut self, next: &mut MediaTime, emit: Emit<'_>) -> Result<(), CodecError> {
+        self.resampler.process(&self.pcm, &mut self.carry);
+        let frame = self.phone.info().frame_samples;
+        for samples in self.carry.chunks_exact(frame) {
+            self.packet.clear();
+            self.encoder.encode(samples, &mut self.packet)?;
+            give(next, &self.packet, emit);
+        }
+        self.carry.drain(..self.carry.len() / frame * frame);
+        Ok(())
+    }
+}

@@ -1,0 +1,410 @@
+//! Puts RTP packets back in order: nothing is held while nothing is missing; behind a gap packets wait for a bounded
+//! time, then the gap is declared lost.
+//!
+//! ```text
+//! arrives    1  2  4  3  5      7  8  .  .                       (nothing more)
+//! released   1  2     3 4  5          missing 6, 7, 8 after the wait     missing 9, 10 .. silence
+//! ```
+//! The wait counts from the time at which the missing packet was due. It follows what the network does: as long as the
+//! latest packets that still came, at least [`DOWNLINK_MIN_WAIT`], at most [`DOWNLINK_MAX_WAIT`]. Places are media times,
+//! so that packets of any length, silence (a step of the timestamp without one of the sequence) and a changing codec are
+//! one case.
+
+use std::time::{Duration, Instant};
+
+use crate::{
+    limits::{
+        DOWNLINK_MAX_WAIT, DOWNLINK_MIN_WAIT, MAX_CONCEALED_FRAMES, MAX_DROPOUT, MAX_HELD_PACKETS, MAX_MISORDER,
+        MIN_SEQUENTIAL,
+    },
+    media_time::MediaTime,
+    rtp::{ExtendedSequence, SequenceNumber},
+};
+
+/// One 20 ms frame.
+const FRAME: MediaTime = MediaTime::from_ms(20);
+/// An arrival this far from its expected time starts the expectation anew.
+const RESYNC: Duration = Duration::from_millis(250);
+
+/// What became of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// It is the next one: use it now, then ask for what it sets free.
+    InOrder,
+    /// It waits behind a gap.
+    Held,
+    /// It came before.
+    Duplicate,
+    /// Its place has been filled.
+    Late,
+    /// Its sequence number makes no sense (yet).
+    Strange,
+}
+
+/// What comes next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Release {
+    /// A packet that was held.
+    Packet(HeldPacket),
+    /// So much audio is to be invented.
+    Missing(MediaTime),
+}
+
+/// A packet that was held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldPacket {
+    /// Place in the stream; none for what is no audio.
+    pub at: Option<MediaTime>,
+    /// RTP payload type.
+    pub payload_type: u8,
+    /// RTP payload.
+    pub payload: Vec<u8>,
+    sequence: i64,
+}
+
+/// Counts for the statistics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct JitterStats {
+    /// Came after their place was filled.
+    pub late: u64,
+    /// Came twice.
+    pub duplicated: u64,
+    /// Came out of order, in time.
+    pub reordered: u64,
+}
+
+/// The buffer of one source's packets.
+#[derive(Debug, Default)]
+pub struct JitterBuffer {
+    stream: Option<Stream>,
+    /// In order of their sequence numbers.
+    held: Vec<HeldPacket>,
+    spare: Vec<Vec<u8>>,
+    wait: Wait,
+    stats: JitterStats,
+}
+
+#[derive(Debug)]
+struct Stream {
+    extended: ExtendedSequence,
+    /// The next sequence number to be released.
+    next: i64,
+    /// Recent numbers that were released, to tell a duplicate from a late packet: bit n is `next - 1 - n`.
+    seen: u64,
+    /// End of what was released.
+    end: MediaTime,
+    /// Up to here audio was invented without knowing what is missing.
+    invented_until: MediaTime,
+    /// Invented in a row without a packet.
+    invented: MediaTime,
+    /// Length of the last packet.
+    packet_length: MediaTime,
+    /// When a packet at a place is due: smoothed arrivals.
+    due: (Instant, MediaTime),
+    /// Audio is flowing: its end would be noticed.
+    flowing: bool,
+    /// A sequence number far off, and how many followed it.
+    strange: Option<(SequenceNumber, u16)>,
+}
+
+/// How long to wait for a missing packet.
+#[derive(Debug)]
+struct Wait {
+    /// What the latest packets needed, fading.
+    needed: Duration,
+    jitter: Duration,
+}
+
+impl Default for Wait {
+    fn default() -> Self {
+        Self { needed: DOWNLINK_MAX_WAIT, jitter: Duration::ZERO }
+    }
+}
+
+impl Wait {
+    fn length(&self) -> Duration {
+        let by_jitter = DOWNLINK_MIN_WAIT + 3 * self.jitter;
+        by_jitter.max(self.needed).min(DOWNLINK_MAX_WAIT)
+    }
+
+    fn observe_jitter(&mut self, deviation: Duration) {
+        self.jitter = (self.jitter * 15 + deviation) / 16;
+        self.needed -= self.needed / 512; // halves in 7 s of 20 ms packets
+    }
+
+    fn observe_straggler(&mut self, lateness: Duration) {
+        self.needed = self.needed.max(lateness * 5 / 4 + Duration::from_millis(5));
+    }
+}
+
+impl JitterBuffer {
+    /// Forgets the stream; what the network was like stays known.
+    pub fn reset(&mut self) {
+        self.stream = None;
+        self.spare.extend(self.held.drain(..).map(|packet| packet.payload));
+        self.spare.truncate(MAX_HELD_PACKETS);
+    }
+
+    /// Counters.
+    pub fn stats(&self) -> JitterStats {
+        self.stats
+    }
+
+    /// Takes a packet. `at` is the place of its audio; events and unknown payloads have none.
+    pub fn insert(
+        &mut self,
+        now: Instant,
+        sequence: SequenceNumber,
+        at: Option<MediaTime>,
+        payload_type: u8,
+        payload: &[u8],
+    ) -> Arrival {
+        let stream = self.stream.get_or_insert_with(|| Stream::starting_at(now, sequence, at));
+        let extended = stream.extended.extend(sequence);
+        let ahead = extended - stream.next;
+        if ahead >= MAX_DROPOUT as i64 || ahead < -(MAX_MISORDER as i64) {
+            if !stream.restarts_at(sequence) {
+                return Arrival::Strange;
+            }
+            self.reset();
+            return self.insert(now, sequence, at, payload_type, payload);
+        }
+        stream.strange = None;
+        stream.extended.advance(sequence);
+        if ahead < 0 {
+            return self.on_old(now, ahead, at);
+        }
+        if let Some(at) = at {
+            self.wait.observe_jitter(stream.observe_arrival(now, at));
+        }
+        if ahead == 0 {
+            if self.held.first().is_some_and(|first| first.sequence > extended) {
+                self.stats.reordered += 1;
+                self.wait.observe_straggler(stream.lateness(now, at));
+            }
+            return self.on_next(now, at);
+        }
+        self.hold(extended, at, payload_type, payload)
+    }
+
+    /// The next packet in sequence: good, unless its time was filled already.
+    fn on_next(&mut self, now: Instant, at: Option<MediaTime>) -> Arrival {
+        let Some(stream) = &mut self.stream else { return Arrival::Strange };
+        stream.step();
+        if at.is_some_and(|at| at < stream.invented_until) {
+            self.stats.late += 1;
+            self.wait.observe_straggler(stream.lateness(now, at));
+            return Arrival::Late;
+        }
+        Arrival::InOrder
+    }
+
+    fn on_old(&mut self, now: Instant, ahead: i64, at: Option<MediaTime>) -> Arrival {
+        let Some(stream) = &mut self.stream else { return Arrival::Strange };
+        if stream.was_seen(ahead) {
+            self.stats.duplicated += 1;
+            return Arrival::Duplicate;
+        }
+        stream.mark_seen(ahead);
+        self.stats.late += 1;
+        self.wait.observe_straggler(stream.lateness(now, at));
+        Arrival::Late
+    }
+
+    fn hold(&mut self, sequence: i64, at: Option<MediaTime>, payload_type: u8, payload: &[u8]) -> Arrival {
+        let place = match self.held.binary_search_by_key(&sequence, |packet| packet.sequence) {
+            Ok(_) => {
+                self.stats.duplicated += 1;
+                return Arrival::Duplicate;
+            }
+            Err(place) => place,
+        };
+        if place < self.held.len() {
+            self.stats.reordered += 1;
+        }
+        let mut bytes = self.spare.pop().unwrap_or_default();
+        bytes.clear();
+        bytes.extend_from_slice(payload);
+        self.held.insert(place, HeldPacket { at, payload_type, payload: bytes, sequence });
+        Arrival::Held
+    }
+
+    /// Gives the memory of a packet back.
+    pub fn recycle(&mut self, packet: HeldPacket) {
+        if self.spare.len() < MAX_HELD_PACKETS {
+            self.spare.push(packet.payload);
+        }
+    }
+
+    /// Tells that audio of `length` at `at` has been used: a packet's, or invented.
+    pub fn played(&mut self, at: MediaTime, length: MediaTime) {
+        if let Some(stream) = &mut self.stream {
+            stream.end = at + length;
+            stream.packet_length = length.max(FRAME);
+            stream.invented = MediaTime::ZERO;
+            stream.flowing = true;
+        }
+    }
+
+    /// Tells that audio has stopped for a reason: an event, a hold.
+    pub fn paused(&mut self) {
+        if let Some(stream) = &mut self.stream {
+            stream.flowing = false;
+        }
+    }
+
+    /// Where the next audio belongs.
+    pub fn end(&self) -> Option<MediaTime> {
+        self.stream.as_ref().map(|stream| stream.end.max(stream.invented_until))
+    }
+
+    /// What can be released now.
+    pub fn release(&mut self, now: Instant) -> Option<Release> {
+        let stream = self.stream.as_mut()?;
+        let Some(first) = self.held.first() else { return self.invent(now) };
+        if first.sequence == stream.next {
+            stream.step();
+            let packet = self.held.remove(0);
+            if packet.at.is_some_and(|at| at < stream.invented_until) {
+                self.stats.late += 1;
+                self.recycle(packet);
+                return self.release(now);
+            }
+            return Some(Release::Packet(packet));
+        }
+        if self.held.len() < MAX_HELD_PACKETS && now < self.deadline()? {
+            return None;
+        }
+        self.give_up_gap()
+    }
+
+    /// The packets before the first held one are lost.
+    fn give_up_gap(&mut self) -> Option<Release> {
+        let stream = self.stream.as_mut()?;
+        let first = self.held.first()?;
+        while stream.next < first.sequence {
+            stream.skip();
+        }
+        let filled = stream.end.max(stream.invented_until);
+        let missing = first.at.map_or(MediaTime::ZERO, |at| at - filled);
+        let allowed = stream.still_to_invent();
+        let missing = missing.min(allowed);
+        if missing < FRAME {
+            // Nothing of length: go on with the packet itself.
+            stream.step();
+            return Some(Release::Packet(self.held.remove(0)));
+        }
+        stream.invented += missing;
+        stream.end = filled + missing;
+        Some(Release::Missing(missing))
+    }
+
+    /// Nothing has come for too long: the next packet's time is filled without it.
+    fn invent(&mut self, now: Instant) -> Option<Release> {
+        if now < self.deadline()? {
+            return None;
+        }
+        let stream = self.stream.as_mut()?;
+        let missing = stream.packet_length.min(stream.still_to_invent());
+        stream.invented += missing;
+        stream.invented_until = stream.end.max(stream.invented_until) + missing;
+        Some(Release::Missing(missing))
+    }
+
+    /// When [`Self::release`] has something to do.
+    pub fn deadline(&self) -> Option<Instant> {
+        let stream = self.stream.as_ref()?;
+        let filled = stream.end.max(stream.invented_until);
+        match self.held.first() {
+            Some(first) => {
+                let gap = (first.sequence - stream.next).clamp(1, MAX_HELD_PACKETS as i64);
+                let length = stream.packet_length.to_ms() * gap;
+                let missing_at = first.at.map_or(filled, |at| filled.max(at - MediaTime::from_ms(length)));
+                Some(stream.due_at(missing_at) + self.wait.length())
+            }
+            None => {
+                let more = stream.flowing && stream.still_to_invent() >= FRAME;
+                more.then(|| stream.due_at(filled) + DOWNLINK_MAX_WAIT)
+            }
+        }
+    }
+}
+
+impl Stream {
+    fn starting_at(now: Instant, sequence: SequenceNumber, at: Option<MediaTime>) -> Self {
+        let extended = ExtendedSequence::starting_at(sequence);
+        let at = at.unwrap_or_default();
+        Self {
+            extended,
+            next: extended.extend(sequence),
+            seen: 0,
+            end: at,
+            invented_until: at,
+            invented: MediaTime::ZERO,
+            packet_length: FRAME,
+            due: (now, at),
+            flowing: false,
+            strange: None,
+        }
+    }
+
+    fn step(&mut self) {
+        self.next += 1;
+        self.seen = self.seen << 1 | 1;
+    }
+
+    /// Passes a number that never came.
+    fn skip(&mut self) {
+        self.next += 1;
+        self.seen <<= 1;
+    }
+
+    fn was_seen(&self, ahead: i64) -> bool {
+        let back = -1 - ahead;
+        back >= 64 || self.seen >> back & 1 == 1
+    }
+
+    fn mark_seen(&mut self, ahead: i64) {
+        self.seen |= 1 << (-1 - ahead);
+    }
+
+    fn still_to_invent(&self) -> MediaTime {
+        MediaTime::from_ms(20 * MAX_CONCEALED_FRAMES as i64) - self.invented
+    }
+
+    fn due_at(&self, at: MediaTime) -> Instant {
+        if at >= self.due.1 {
+            self.due.0 + (at - self.due.1).to_duration()
+        } else {
+            self.due.0.checked_sub((self.due.1 - at).to_duration()).unwrap_or(self.due.0)
+        }
+    }
+
+    /// How much after its due time a packet comes.
+    fn lateness(&self, now: Instant, at: Option<MediaTime>) -> Duration {
+        at.map_or(Duration::ZERO, |at| now.saturating_duration_since(self.due_at(at)))
+    }
+
+    /// Moves the expectation an eighth of the way to what happened; returns how far off it was.
+    fn observe_arrival(&mut self, now: Instant, at: MediaTime) -> Duration {
+        let due = self.due_at(at);
+        let (early, late) = (due.saturating_duration_since(now), now.saturating_duration_since(due));
+        if early.max(late) > RESYNC {
+            self.due = (now, at);
+            return Duration::ZERO;
+        }
+        let smoothed = if early > Duration::ZERO { due.checked_sub(early / 8).unwrap_or(due) } else { due + late / 8 };
+        self.due = (smoothed, at);
+        early.max(late)
+    }
+
+    /// RFC 3550 appendix A.1: a far-off number is believed when the following ones follow it.
+    fn restarts_at(&mut self, sequence: SequenceNumber) -> bool {
+        let followers = match self.strange {
+            Some((expected, count)) if expected == sequence => count + 1,
+            _ => 1,
+        };
+        self.strange = Some((sequence.next(), followers));
+        followers >= MIN_SEQUENTIAL
+    }
+}
