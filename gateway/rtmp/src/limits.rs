@@ -49,7 +49,7 @@ impl Default for Limits {
             partial_bytes: 256 * 1024,
             amf_depth: 16,
             amf_properties: 256,
-            amf_values: 4096,
+            amf_values: 1024,
             amf_bytes: 256 * 1024,
             string_bytes: 32 * 1024,
             streams: 8,

@@ -82,7 +82,7 @@ fn references_to_references_do_not_explode() {
             bytes.extend(level.to_be_bytes());
         }
     }
-    assert_eq!(what(&bytes), "more than 4096 AMF values in a message");
+    assert_eq!(what(&bytes), "more than 1024 AMF values in a message");
 }
 
 #[test]
