@@ -19,6 +19,8 @@ pub mod limits;
 pub mod media_time;
 pub mod noise;
 pub mod path;
+#[cfg(test)]
+mod path_tests;
 pub mod plc;
 pub mod reception;
 pub mod resample;

@@ -1,0 +1,273 @@
+//! Phone to SIP: the media clock, stalls, gaps, several frames in a message.
+
+use super::{Rig, config, ms, phone_messages};
+use crate::{
+    codec::{Codec, SampleRate},
+    path::{Input, Output},
+    sdp::Direction,
+    testing::{Random, best_correlation, correlation, epoch, negotiated, voice},
+};
+
+/// Feeds messages of `message_ms`, number n at `arrival(n)` ms with RTMP timestamp n x `message_ms`.
+fn feed(rig: &mut Rig, messages: &[bytes::Bytes], message_ms: u32, arrival: impl Fn(usize) -> f64) {
+    for (n, body) in messages.iter().enumerate() {
+        let timestamp_ms = message_ms * n as u32;
+        rig.feed(epoch() + ms(arrival(n)), Input::PhoneAudio { timestamp_ms, body });
+    }
+}
+
+#[test]
+fn bursts_of_tcp_become_an_even_stream_of_rtp() {
+    for (codec, per_packet) in [(Codec::Pcmu, 160), (Codec::SpeexWideband, 320), (Codec::SpeexNarrowband, 160)] {
+        let speech = voice(SampleRate::Hz16000, 10_000, 1);
+        let mut rig = Rig::new(codec, Codec::SpeexWideband);
+        feed(&mut rig, &phone_messages(Codec::SpeexWideband, &speech, 1), 20, |n| (n / 4 * 80 + 60) as f64);
+        rig.advance(epoch() + ms(11_000.0));
+        let packets = rig.rtp();
+        assert_eq!(packets.len(), 500);
+        for pair in packets[10..].windows(2) {
+            assert!((pair[1].0 - pair[0].0 - 20.0).abs() < 2.0, "{codec:?}: {} ms", pair[1].0 - pair[0].0);
+            assert_eq!(pair[1].1.sequence, pair[0].1.sequence.next());
+            assert_eq!(pair[1].1.timestamp.distance_from(pair[0].1.timestamp), per_packet);
+        }
+        let markers: Vec<_> = packets.iter().map(|packet| packet.1.marker).collect();
+        assert!(markers[0] && !markers[1..].contains(&true));
+    }
+}
+
+#[test]
+fn speech_transcoded_is_the_speech_that_was_sent() {
+    let speech = voice(SampleRate::Hz16000, 10_000, 2);
+    let mut rig = Rig::new(Codec::Pcmu, Codec::SpeexWideband);
+    feed(&mut rig, &phone_messages(Codec::SpeexWideband, &speech, 1), 20, |n| 20.0 * n as f64);
+    let heard = rig.heard_by_peer(Codec::Pcmu);
+    let narrow: Vec<i16> = {
+        let mut out = Vec::new();
+        crate::resample::Resampler::new(SampleRate::Hz16000, SampleRate::Hz8000).process(&speech, &mut out);
+        out
+    };
+    let (similarity, lag) = best_correlation(&narrow[..60_000], &heard, 400);
+    println!("correlation {similarity:.3} at {lag} samples");
+    assert!(similarity > 0.85, "{similarity} at {lag}");
+}
+
+#[test]
+fn several_frames_in_a_message_are_all_sent_each_in_its_time() {
+    let speech = voice(SampleRate::Hz16000, 4000, 3);
+    for frames in [2, 3, 5] {
+        for peer in [Codec::SpeexWideband, Codec::Pcma] {
+            let mut rig = Rig::new(peer, Codec::SpeexWideband);
+            let length = 20 * frames as u32;
+            let messages = phone_messages(Codec::SpeexWideband, &speech, frames);
+            feed(&mut rig, &messages, length, |n| (length as usize * (n + 1)) as f64);
+            rig.advance(epoch() + ms(6000.0));
+            let packets = rig.rtp();
+            assert_eq!(packets.len(), messages.len() * frames, "{frames} frames to {peer:?}");
+            for pair in packets.windows(2) {
+                assert!((pair[1].0 - pair[0].0 - 20.0).abs() < 2.0, "{} ms", pair[1].0 - pair[0].0);
+                let step = pair[1].1.timestamp.distance_from(pair[0].1.timestamp);
+                assert_eq!(step, peer.clock_rate() as i32 / 50);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_packet_time_that_the_peer_asks_for_is_kept() {
+    let speech = voice(SampleRate::Hz16000, 6000, 3);
+    for (peer, source) in [
+        (Codec::SpeexWideband, Codec::SpeexWideband),
+        (Codec::SpeexNarrowband, Codec::SpeexWideband),
+        (Codec::Pcmu, Codec::SpeexWideband),
+        (Codec::Pcmu, Codec::Pcmu),
+    ] {
+        for (asked, kept) in [(10, 10), (20, 20), (30, 30), (40, 40), (60, 60), (200, 60)] {
+            let kept = if peer.is_speex() { [20, 20, 20, 40, 60, 60][asked_index(asked)] } else { kept };
+            let mut agreed = negotiated(peer);
+            agreed.ptime_ms = asked;
+            let mut rig = Rig::with(config(agreed, Codec::SpeexWideband));
+            let pcm = if source == Codec::Pcmu { voice(SampleRate::Hz8000, 6000, 3) } else { speech.clone() };
+            feed(&mut rig, &phone_messages(source, &pcm, 1), 20, |n| 20.0 * n as f64);
+            rig.advance(epoch() + ms(7000.0));
+            let packets = rig.rtp();
+            assert_eq!(packets.len(), 6000 / kept as usize, "{peer:?} at {asked} ms");
+            for pair in packets.windows(2) {
+                let step = pair[1].1.timestamp.distance_from(pair[0].1.timestamp);
+                assert_eq!(step, peer.clock_rate() as i32 / 1000 * kept, "{peer:?} at {asked} ms");
+            }
+            let length = rig.heard_by_peer(peer).len();
+            assert_eq!(length, peer.sample_rate().samples_in_ms(6000), "{source:?} -> {peer:?} at {asked} ms");
+        }
+    }
+}
+
+fn asked_index(asked: u16) -> usize {
+    [10, 20, 30, 40, 60, 200].iter().position(|&known| known == asked).unwrap()
+}
+
+#[test]
+fn a_stall_costs_its_backlog_and_the_delay_is_back_within_two_seconds() {
+    let speech = voice(SampleRate::Hz16000, 20_000, 5);
+    for codec in [Codec::SpeexWideband, Codec::Pcmu] {
+        for stall in [300.0, 1000.0, 5000.0] {
+            let (begin, end) = (6000.0, 6000.0 + stall);
+            let mut rig = Rig::new(codec, Codec::SpeexWideband);
+            feed(&mut rig, &phone_messages(Codec::SpeexWideband, &speech, 1), 20, |n| {
+                let at = 20.0 * n as f64;
+                if (begin..end).contains(&at) { end } else { at }
+            });
+            let packets = rig.rtp();
+            let ticks_per_ms = codec.clock_rate() as f64 / 1000.0;
+            let first = packets[0].1.timestamp;
+            for (at, packet) in packets.iter().filter(|(at, _)| *at > end + 2000.0) {
+                let sampled = packet.timestamp.distance_from(first) as f64 / ticks_per_ms;
+                assert!((at - sampled).abs() < 20.0, "stall {stall}: sent {at}, sampled {sampled}");
+            }
+            let sent_after = packets.iter().filter(|(at, _)| *at > end + 2000.0).count();
+            assert_eq!(sent_after, ((20_000.0 - end - 2000.0) / 20.0) as usize - 1, "nothing else is lost");
+            assert!(rig.path.stats().uplink.dropped_frames as f64 <= stall / 20.0);
+            for pair in packets.windows(2) {
+                assert_eq!(pair[1].1.sequence, pair[0].1.sequence.next(), "no holes in the sequence");
+                assert!(pair[1].1.timestamp.distance_from(pair[0].1.timestamp) > 0);
+            }
+        }
+    }
+}
+
+#[test]
+fn silence_between_messages_is_a_step_of_the_timestamp_and_a_marker() {
+    let speech = voice(SampleRate::Hz16000, 2000, 6);
+    let messages = phone_messages(Codec::SpeexWideband, &speech, 1);
+    let mut rig = Rig::new(Codec::SpeexWideband, Codec::SpeexWideband);
+    let base = u32::MAX - 500; // the RTMP timestamps wrap on the way
+    for (n, body) in messages.iter().enumerate() {
+        let at = 20 * n as u32 + if n >= 50 { 3000 } else { 0 };
+        let timestamp_ms = base.wrapping_add(at);
+        rig.feed(epoch() + ms(at as f64), Input::PhoneAudio { timestamp_ms, body });
+        if n == 49 {
+            rig.feed(epoch() + ms(at as f64 + 10.0), Input::PhoneAudio { timestamp_ms: 0, body: &[] });
+        }
+    }
+    let packets = rig.rtp();
+    assert_eq!(packets.len(), 100);
+    let markers: Vec<_> = (0..100).filter(|&n| packets[n].1.marker).collect();
+    assert_eq!(markers, [0, 50]);
+    assert_eq!(packets[50].1.timestamp.distance_from(packets[49].1.timestamp), 320 + 48_000);
+}
+
+#[test]
+fn nothing_published_is_nothing_sent() {
+    let mut rig = Rig::new(Codec::Pcmu, Codec::SpeexWideband);
+    rig.advance(epoch() + ms(60_000.0));
+    assert!(rig.rtp().is_empty());
+    assert!(rig.out.iter().all(|(_, output)| matches!(output, Output::Rtcp(_))));
+    assert!((8..=24).contains(&rig.out.len()), "{} reports in a minute", rig.out.len());
+}
+
+#[test]
+fn hold_stops_the_sound_and_resuming_keeps_source_sequence_and_timeline() {
+    let speech = voice(SampleRate::Hz16000, 3000, 6);
+    let messages = phone_messages(Codec::SpeexWideband, &speech, 1);
+    let mut rig = Rig::new(Codec::SpeexWideband, Codec::SpeexWideband);
+    for (n, body) in messages.iter().enumerate() {
+        let timestamp_ms = 20 * n as u32;
+        let now = epoch() + ms(timestamp_ms as f64);
+        let mut agreed = negotiated(Codec::SpeexWideband);
+        if n == 50 {
+            agreed.direction = Direction::Inactive;
+            rig.feed(now, Input::Renegotiated(agreed));
+        } else if n == 100 {
+            rig.feed(now, Input::Renegotiated(agreed));
+        }
+        rig.feed(now, Input::PhoneAudio { timestamp_ms, body });
+    }
+    let packets = rig.rtp();
+    assert_eq!(packets.len(), 100);
+    assert_eq!(packets[50].1.sequence, packets[49].1.sequence.next());
+    assert_eq!(packets[50].1.timestamp.distance_from(packets[49].1.timestamp), 51 * 320);
+    assert_eq!(packets[50].1.ssrc, packets[49].1.ssrc);
+    assert!(packets[50].1.marker);
+}
+
+#[test]
+fn a_change_of_the_codec_goes_on_in_the_same_stream() {
+    let speech = voice(SampleRate::Hz16000, 2000, 6);
+    let messages = phone_messages(Codec::SpeexWideband, &speech, 1);
+    let mut rig = Rig::new(Codec::Pcmu, Codec::SpeexWideband);
+    for (n, body) in messages.iter().enumerate() {
+        let timestamp_ms = 20 * n as u32;
+        let now = epoch() + ms(timestamp_ms as f64);
+        if n == 50 {
+            rig.feed(now, Input::Renegotiated(negotiated(Codec::SpeexWideband)));
+        }
+        rig.feed(now, Input::PhoneAudio { timestamp_ms, body });
+    }
+    let packets = rig.rtp();
+    assert_eq!(packets.len(), 100);
+    for pair in packets.windows(2) {
+        assert_eq!(pair[1].1.sequence, pair[0].1.sequence.next());
+    }
+    assert_eq!((packets[49].1.payload_type, packets[50].1.payload_type), (0, 96));
+    let step = packets[50].1.timestamp.distance_from(packets[49].1.timestamp);
+    assert!((160..=320).contains(&step), "{step}");
+}
+
+#[test]
+fn an_unknown_codec_is_told_once_and_does_no_harm() {
+    let mut rig = Rig::new(Codec::Pcmu, Codec::SpeexWideband);
+    for n in 0..100u32 {
+        let body = [if n % 2 == 0 { 0x62 } else { 0xAF }, 1, 2, 3];
+        rig.feed(epoch() + ms(20.0 * n as f64), Input::PhoneAudio { timestamp_ms: 20 * n, body: &body });
+    }
+    let told: Vec<u8> = rig
+        .out
+        .iter()
+        .filter_map(|(_, output)| match output {
+            Output::PhoneCodecUnsupported(format) => Some(*format),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, [6, 10]);
+    assert_eq!(rig.path.stats().uplink.unsupported, 100);
+}
+
+#[test]
+fn a_phone_that_changes_its_codec_goes_on_being_heard() {
+    let wide = voice(SampleRate::Hz16000, 1000, 7);
+    let narrow = voice(SampleRate::Hz8000, 1000, 7);
+    let mut rig = Rig::new(Codec::Pcma, Codec::SpeexWideband);
+    let mut messages = phone_messages(Codec::SpeexWideband, &wide, 1);
+    messages.extend(phone_messages(Codec::Pcma, &narrow, 1));
+    feed(&mut rig, &messages, 20, |n| 20.0 * n as f64);
+    let heard = rig.heard_by_peer(Codec::Pcma);
+    assert_eq!(heard.len(), 16_000);
+    assert!(correlation(&heard[8000..], &narrow) > 0.99);
+}
+
+#[test]
+fn an_hour_over_a_wandering_network_keeps_the_delay_bounded() {
+    let codec = Codec::SpeexWideband;
+    let speech = voice(SampleRate::Hz16000, 2000, 6);
+    let messages = phone_messages(codec, &speech, 1);
+    for ppm in [-500.0, 500.0] {
+        let mut rig = Rig::new(codec, codec);
+        let mut random = Random::new(3);
+        let frame = 20.0 * (1.0 + ppm / 1e6);
+        let (mut last, mut worst, mut sent) = (0.0f64, 0.0f64, 0u64);
+        for n in 0..180_000u32 {
+            let made = frame * n as f64;
+            last = last.max(made + random.uniform() * 8.0);
+            let body = &messages[n as usize % 100];
+            rig.feed(epoch() + ms(last), Input::PhoneAudio { timestamp_ms: 20 * n, body });
+            for (at, output) in rig.out.drain(..) {
+                if let Output::Rtp(_) = output {
+                    let hold = super::since_start(at) - frame * sent as f64;
+                    worst = worst.max(if sent > 0 { hold } else { 0.0 });
+                    sent += 1;
+                }
+            }
+        }
+        assert!(sent >= 179_998, "{sent}");
+        assert!(worst < 20.0, "{ppm} ppm: {worst} ms");
+    }
+}
