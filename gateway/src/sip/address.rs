@@ -89,11 +89,16 @@ pub(crate) fn parse_host_port(text: &str) -> Option<(String, Option<u16>)> {
 }
 
 /// `name[=value]` between semicolons; values may be quoted.
-fn parse_params(text: &str) -> Option<Vec<Param>> {
+pub(crate) fn parse_params(text: &str) -> Option<Vec<Param>> {
     let mut params = Vec::new();
+    // One semicolon too many at the end does no harm; more are no parameter list.
+    let text = text.trim();
+    let text = text.strip_suffix(';').unwrap_or(text);
     for part in split_outside(text, ';')? {
         let part = part.trim();
-        if part.is_empty() {
+        if part.is_empty() && !text.is_empty() {
+            return None;
+        } else if part.is_empty() {
             continue;
         }
         let (name, value) = match part.split_once('=') {
@@ -132,7 +137,7 @@ impl NameAddr {
                 if !(rest.is_empty() || rest.starts_with(';')) {
                     return None;
                 }
-                (text[..open].trim(), uri, rest.trim_start_matches(';'))
+                (text[..open].trim(), uri, rest.strip_prefix(';').unwrap_or_default())
             }
             // Without brackets the parameters are the header's, not the URI's.
             None => {
@@ -315,6 +320,7 @@ mod tests {
             "",
             "\"B\"<sip:a@b>junk",
             "<sip:a@b> <sip:c@d>",
+            "<sip:a@b>;;;;",
         ];
         for text in bad {
             assert_eq!(NameAddr::parse(text), None, "{text:?}");

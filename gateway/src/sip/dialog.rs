@@ -51,8 +51,10 @@ impl Dialog {
     fn from_headers(headers: &Headers, (local, remote): (&str, &str)) -> Option<Dialog> {
         let local = NameAddr::parse(text(headers, local)?)?;
         let remote = NameAddr::parse(text(headers, remote)?)?;
-        let contact = NameAddr::parse_all(all(headers, "Contact"))?.into_iter().next()?;
-        SipUri::parse(&contact.uri)?;
+        let contact = NameAddr::parse_all(all(headers, "Contact"))?.into_iter().next();
+        // An element of RFC 2543 may have no Contact and is reached at its address.
+        let remote_target = contact.map_or_else(|| remote.uri.clone(), |contact| contact.uri);
+        SipUri::parse(&remote_target)?;
         let routes = NameAddr::parse_all(all(headers, "Record-Route"))?;
         if routes.len() > ROUTES || routes.iter().any(|route| SipUri::parse(&route.uri).is_none()) {
             return None;
@@ -63,7 +65,7 @@ impl Dialog {
             remote_tag: remote.tag().unwrap_or_default().to_owned(),
             local: local.without_params(),
             remote: remote.without_params(),
-            remote_target: contact.uri,
+            remote_target,
             routes: routes.iter().map(|route| format!("<{}>", route.uri)).collect(),
             local_cseq: 0,
             remote_cseq: None,

@@ -257,6 +257,28 @@ mod tests {
     }
 
     #[test]
+    fn the_examples_of_rfc_7616_come_out_right() {
+        // RFC 7616 section 3.9.1, its figures.
+        let expected = [
+            ("MD5", "8ca523f5e9506fed4657c9700eebdbec"),
+            ("SHA-256", "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"),
+        ];
+        for (name, response) in expected {
+            let line = format!(
+                "Digest realm=\"http-auth@example.org\", qop=\"auth, auth-int\", algorithm={name}, \
+                 nonce=\"7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v\", opaque=\"FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS\""
+            );
+            let mut credentials = Credentials::new("Mufasa", "Circle of Life");
+            credentials.answer(&one(&line), "GET", "/dir/index.html", b"").unwrap();
+            let (_, prompt) = credentials.sessions.get_mut("http-auth@example.org").unwrap();
+            prompt.nc = 0;
+            let mut context = AuthContext::new("Mufasa", "Circle of Life", "/dir/index.html");
+            context.set_custom_cnonce("f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ");
+            assert_eq!(prompt.respond(&context).unwrap().response, response);
+        }
+    }
+
+    #[test]
     fn each_kind_of_challenge_is_answered_by_its_own_formula() {
         type Hash = fn(&str) -> String;
         let cases: [(&str, Hash, bool, bool); 5] = [

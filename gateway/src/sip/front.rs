@@ -174,7 +174,7 @@ fn judge(request: &Request, uri: &str) -> Result<(), Refusal> {
         return Err(((420, "Bad Extension"), vec![("Unsupported", required.join(", "))]));
     }
     if request.method == Method::Invite {
-        if message::text(headers, "Contact").is_none() {
+        if message::text(headers, "Contact").is_none() && !message::is_rfc2543(headers) {
             return Err(((400, "Missing Contact"), Vec::new()));
         }
         let kind = message::text(headers, "Content-Type")

@@ -58,6 +58,7 @@ impl Agent {
             true => from.uri,
             false => from.without_params(),
         });
+        let from = from.chars().filter(|c| !c.is_control()).collect();
         self.calls.insert(call, Call::Ringing(Box::new(Ringing { server, dialog, offered: offer.is_some() })));
         self.emit(SipEvent::Incoming { call, from, sdp: offer });
     }

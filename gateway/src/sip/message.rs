@@ -17,6 +17,23 @@ use super::via::Via;
 /// RFC 3261 section 8.1.1.5: a sequence number is below 2^31.
 const CSEQ_LIMIT: u32 = 1 << 31;
 
+/// Stands in for the tag that a caller of RFC 2543 did not send; [`without_placeholder`] takes it out of what goes back.
+const NO_TAG: &str = ";tag=0none-rfc2543";
+
+/// Whether the sender of a request follows RFC 2543 only.
+pub(crate) fn is_rfc2543(headers: &Headers) -> bool {
+    text(headers, "From").is_some_and(|from| from.ends_with(NO_TAG))
+}
+
+/// What is really sent for a message of ours.
+pub(crate) fn without_placeholder(datagram: &[u8]) -> Cow<'_, [u8]> {
+    let marker = NO_TAG.as_bytes();
+    match datagram.windows(marker.len()).position(|window| window == marker) {
+        Some(at) => Cow::Owned([&datagram[..at], &datagram[at + marker.len()..]].concat()),
+        None => Cow::Borrowed(datagram),
+    }
+}
+
 /// First line of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Start {
@@ -256,7 +273,7 @@ fn read_headers(lines: impl Iterator<Item = String>, limits: &SipLimits) -> (Hea
         let parts = line.split_once(':').map(|(name, value)| (name.trim_end(), value.trim()));
         match parts {
             _ if line.len() > limits.header_line => fault = fault.or(Some("Header Line Too Long".to_owned())),
-            Some((name, value)) if is_token(name) => match value.chars().any(|c| c.is_control() && c != '\t') {
+            Some((name, value)) if is_token(name) => match has_stray_control(value) {
                 true => fault = fault.or(Some(format!("Bad {name}"))),
                 false => headers.push(make_header(long_name(name), value.to_owned())),
             },
@@ -264,6 +281,16 @@ fn read_headers(lines: impl Iterator<Item = String>, limits: &SipLimits) -> (Hea
         }
     }
     (headers, fault)
+}
+
+/// Control characters may only stand behind a backslash in a quoted string (RFC 3261 section 25.1, quoted-pair).
+fn has_stray_control(value: &str) -> bool {
+    let mut before = ' ';
+    value.chars().any(|c| {
+        let stray = c.is_control() && c != '\t' && (before != '\\' || matches!(c, '\r' | '\n'));
+        before = c;
+        stray
+    })
 }
 
 /// Compact forms that rsipstack does not spell out (RFC 3515, RFC 3265, RFC 3841).
@@ -307,7 +334,7 @@ fn judge(start: &Start, mut headers: Headers, rest: &[u8]) -> Result<(Headers, V
         Start::Response { .. } if !is_token(cseq_method) => return Err("Bad CSeq".to_owned()),
         Start::Response { .. } => {}
     }
-    make_addresses_readable(&mut headers)?;
+    make_addresses_readable(&mut headers, matches!(start, Start::Request { .. }))?;
     let body = read_body(&headers, rest)?;
     headers.retain(|h| !matches!(h, Header::Via(_) | Header::ContentLength(_)));
     let mut ordered: Vec<Header> = vias.into_iter().map(|via| Header::Via(via.as_str().into())).collect();
@@ -344,13 +371,14 @@ fn split_vias(headers: &Headers) -> Result<Vec<String>, String> {
         vias.extend(entries.into_iter().map(str::to_owned));
     }
     let top = vias.first_mut().ok_or("Missing Via")?;
-    *top = Via::parse(top).ok_or("Bad Via")?.to_string();
+    *top = Via::parse(top).filter(Via::is_current).ok_or("Bad Via")?.to_string();
     Ok(vias)
 }
 
 /// From and To must be well formed. rsipstack looks for their tags too, and stumbles over `<` in a quoted display name: then the
-/// display name goes, which nothing but a reader of the answer would miss.
-fn make_addresses_readable(headers: &mut Headers) -> Result<(), String> {
+/// display name goes, which nothing but a reader of the answer would miss. A caller of RFC 2543 may have no tag; it gets one for as
+/// long as its messages are in here.
+fn make_addresses_readable(headers: &mut Headers, request: bool) -> Result<(), String> {
     for header in headers.iter_mut() {
         let (name, readable) = match header {
             Header::From(from) => ("From", from.tag().map(|t| t.map(|t| t.0))),
@@ -359,11 +387,13 @@ fn make_addresses_readable(headers: &mut Headers) -> Result<(), String> {
         };
         let address = NameAddr::parse(header.value()).ok_or_else(|| format!("Bad {name}"))?;
         let tag = address.tag().map(str::to_owned);
-        if readable.is_ok_and(|found| found.filter(|t| !t.is_empty()) == tag) {
+        let untagged = tag.is_none() && name == "From" && request;
+        if !untagged && readable.is_ok_and(|found| found.filter(|t| !t.is_empty()) == tag) {
             continue;
         }
         let plain = match tag {
             Some(tag) => format!("<{}>;tag={tag}", address.uri),
+            None if untagged => format!("{}{NO_TAG}", address.without_params()),
             None => format!("<{}>", address.uri),
         };
         *header = make_header(name, plain);
@@ -386,5 +416,65 @@ fn read_body(headers: &Headers, rest: &[u8]) -> Result<Vec<u8>, String> {
         None => Ok(rest.to_vec()),
         Some(length) if length <= rest.len() as u64 => Ok(rest[..length as usize].to_vec()),
         Some(_) => Err("Content-Length Beyond Message".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INVITE: &str = "INVITE sip:a@b SIP/2.0\r\nv: SIP/2.0/UDP h:5070;branch=z9hG4bK1 , SIP/2.0/TCP far\r\nf: \"Bob\"\r\n <sip:b@h>;tag=1\r\n\
+        t: <sip:a@b>\r\ni: c@h\r\nCSeq: 1\t INVITE\r\nX-Odd:  a\r\n\tb\r\nl: 4\r\n\r\nbodytail";
+
+    fn parse(bytes: &[u8]) -> Result<Message, Fault> {
+        Message::parse(bytes, &SipLimits::default())
+    }
+
+    #[test]
+    fn a_message_is_made_canonical() {
+        let message = parse(INVITE.as_bytes()).unwrap();
+        let expected = "INVITE sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP h:5070;branch=z9hG4bK1\r\nVia: SIP/2.0/TCP far\r\n\
+            From: \"Bob\" <sip:b@h>;tag=1\r\nTo: <sip:a@b>\r\nCall-ID: c@h\r\nCSeq: 1\t INVITE\r\nX-Odd: a b\r\nContent-Length: 4\r\n\r\nbody";
+        assert_eq!(String::from_utf8(message.to_bytes()).unwrap(), expected);
+        let again = parse(expected.as_bytes()).unwrap();
+        assert_eq!(again.to_bytes(), expected.as_bytes());
+    }
+
+    #[test]
+    fn no_cut_and_no_changed_byte_panics() {
+        let bytes = INVITE.as_bytes();
+        for end in 0..bytes.len() {
+            let _ = parse(&bytes[..end]);
+        }
+        for at in 0..bytes.len() {
+            for byte in [0, b'\r', b'\n', b' ', b':', b'"', b'<', b'>', b';', b',', b'%', b'\\', 0xc3, 0xff] {
+                let mut changed = bytes.to_vec();
+                changed[at] = byte;
+                if let Ok(message) = parse(&changed) {
+                    // What is understood can be written and understood again, with as many lines.
+                    let written = message.to_bytes();
+                    let again =
+                        parse(&written).unwrap_or_else(|f| panic!("{f:?}: {}", String::from_utf8_lossy(&written)));
+                    assert_eq!(again.headers.len(), message.headers.len());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_caller_without_a_tag_never_sees_the_one_it_was_given() {
+        let text = INVITE.replace(";tag=1", "");
+        let message = parse(text.as_bytes()).unwrap();
+        assert!(tag(&message.headers, "From").is_some());
+        let sent = message.to_bytes();
+        let sent = without_placeholder(&sent);
+        assert!(String::from_utf8_lossy(&sent).contains("From: \"Bob\" <sip:b@h>\r\n"));
+    }
+
+    #[test]
+    fn phrases_and_codes_of_responses_are_kept() {
+        let text = INVITE.replace("INVITE sip:a@b SIP/2.0", "SIP/2.0 403 Caller not welcome");
+        let response = parse(text.as_bytes()).unwrap().into_response().unwrap();
+        assert_eq!((response.status_code.code(), phrase(&response).as_str()), (403, "Caller not welcome"));
     }
 }

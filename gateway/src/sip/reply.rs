@@ -37,23 +37,18 @@ impl Replier {
         (code, phrase): (u16, &str),
         extra: &[(&str, &str)],
     ) -> Option<(Vec<u8>, SocketAddr)> {
-        let mut vias = Vec::new();
-        for line in message::all(request, "Via") {
-            vias.extend(super::address::split_list(line)?);
-        }
-        let mut top = Via::parse(vias.first()?)?;
-        top.note_source(from);
+        let (vias, to) = echoed_vias(request, from)?;
         let to_line = message::text(request, "To").filter(|to| !to.is_empty())?;
         let call_id = message::text(request, "Call-ID").filter(|id| !id.is_empty())?;
         let from_line = message::text(request, "From").filter(|f| !f.is_empty())?;
         let cseq = message::text(request, "CSeq").filter(|c| !c.is_empty())?;
-        let mut head = format!("SIP/2.0 {code} {phrase}\r\nVia: {top}\r\n");
-        for via in &vias[1..] {
+        let mut head = format!("SIP/2.0 {code} {phrase}\r\n");
+        for via in &vias {
             head += &format!("Via: {via}\r\n");
         }
         head += &format!("From: {from_line}\r\nTo: {to_line}");
         if !to_line.to_ascii_lowercase().contains(";tag=") {
-            let seed = (call_id, from_line, cseq, top.branch());
+            let seed = (call_id, from_line, cseq, &vias[0]);
             head += &format!(";tag={:016x}", self.tags.hash_one(seed));
         }
         head += &format!("\r\nCall-ID: {call_id}\r\nCSeq: {cseq}\r\n");
@@ -66,6 +61,28 @@ impl Replier {
             reply = head;
         }
         reply += end;
-        Some((reply.into_bytes(), top.reply_address(from)))
+        Some((reply.into_bytes(), to))
     }
+}
+
+/// The Vias to repeat, and where the answer goes. One whose parameters make no sense is repeated as it is and answered where it came
+/// from; one that names no sender is not answered.
+fn echoed_vias(request: &Headers, from: SocketAddr) -> Option<(Vec<String>, SocketAddr)> {
+    let mut lines = message::all(request, "Via");
+    let first = lines.next()?;
+    let mut vias: Vec<String> = super::address::split_list(first)?.into_iter().map(str::to_owned).collect();
+    let to = match vias.first().and_then(|top| Via::parse(top)) {
+        Some(mut top) => {
+            top.note_source(from);
+            vias[0] = top.to_string();
+            top.reply_address(from)
+        }
+        None => {
+            Via::parse(first.split(';').next()?)?;
+            vias = vec![first.to_owned()];
+            from
+        }
+    };
+    vias.extend(lines.map(str::to_owned));
+    Some((vias, to))
 }

@@ -11,6 +11,7 @@ use rsipstack::transport::connection::SipConnection;
 use rsipstack::transport::udp::UdpConnection;
 
 use super::counters::SipCounters;
+use super::message::without_placeholder;
 
 /// One bound socket. Sending never waits: what the system does not take at once is lost, like any datagram may be.
 pub(crate) struct Socket {
@@ -38,7 +39,7 @@ impl Socket {
 
     pub(crate) fn send(&self, datagram: &[u8], to: SocketAddr) {
         crate::logging::sip_message("->", to, datagram);
-        match self.send.send_to(datagram, to) {
+        match self.send.send_to(&without_placeholder(datagram), to) {
             Ok(_) => self.counters.sent.add(),
             Err(error) => {
                 self.counters.send_errors.add();

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use super::address::{Param, find_param, parse_host_port};
+use super::address::{Param, find_param, parse_host_port, parse_params};
+use super::message::is_token;
 
 /// One Via entry, printed in canonical form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Via {
+    version: String,
     transport: String,
     host: String,
     port: Option<u16>,
@@ -19,19 +21,21 @@ impl Via {
     pub(crate) fn parse(text: &str) -> Option<Via> {
         let (protocol, rest) = text.split_once('/')?;
         let (version, rest) = rest.split_once('/')?;
-        if !protocol.trim().eq_ignore_ascii_case("SIP") || version.trim() != "2.0" {
+        let version = version.trim();
+        if !protocol.trim().eq_ignore_ascii_case("SIP") || !is_token(version) {
             return None;
         }
         let (transport, rest) = rest.trim_start().split_once(char::is_whitespace)?;
         let (sent_by, params) = rest.split_once(';').unwrap_or((rest, ""));
         let sent_by: String = sent_by.chars().filter(|c| !c.is_whitespace()).collect();
         let (host, port) = parse_host_port(&sent_by)?;
-        let params = params.split(';').map(str::trim).filter(|p| !p.is_empty());
-        let params = params.map(|p| match p.split_once('=') {
-            Some((name, value)) => (name.trim().to_owned(), Some(value.trim().to_owned())),
-            None => (p.to_owned(), None),
-        });
-        Some(Via { transport: transport.to_owned(), host, port, params: params.collect() })
+        let params = parse_params(params)?;
+        Some(Via { version: version.to_owned(), transport: transport.to_owned(), host, port, params })
+    }
+
+    /// Whether the sender speaks our version; another one is only good for saying so.
+    pub(crate) fn is_current(&self) -> bool {
+        self.version == "2.0"
     }
 
     /// Notes where the request really came from (RFC 3261 section 18.2.1, RFC 3581 section 4).
@@ -54,17 +58,12 @@ impl Via {
         };
         SocketAddr::new(from.ip(), port)
     }
-
-    /// The transaction's name, if it is one of RFC 3261 (section 8.1.1.7).
-    pub(crate) fn branch(&self) -> Option<&str> {
-        find_param(&self.params, "branch").filter(|b| !b.is_empty())
-    }
 }
 
 impl fmt::Display for Via {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        write!(f, "SIP/2.0/{} {host}", self.transport)?;
+        write!(f, "SIP/{}/{} {host}", self.version, self.transport)?;
         if let Some(port) = self.port {
             write!(f, ":{port}")?;
         }
@@ -86,8 +85,8 @@ mod tests {
     fn white_space_is_allowed_where_the_grammar_allows_it() {
         let via = Via::parse("SIP  / 2.0  /UDP    192.0.2.2 : 5070 ;branch=390skdjuw ; rport").unwrap();
         assert_eq!(via.to_string(), "SIP/2.0/UDP 192.0.2.2:5070;branch=390skdjuw;rport");
-        assert_eq!(via.branch(), Some("390skdjuw"));
-        for bad in ["", "SIP/2.0/UDP", "SIP/2.0/UDP ;branch=x", "SIP/3.0/UDP h", "HTTP/2.0/UDP h", "SIP/2.0/UDP h:port"]
+        for bad in
+            ["", "SIP/2.0/UDP", "SIP/2.0/UDP ;branch=x", "SIP/2.0/UDP h;;;,", "HTTP/2.0/UDP h", "SIP/2.0/UDP h:port"]
         {
             assert_eq!(Via::parse(bad), None, "{bad:?}");
         }
