@@ -349,11 +349,14 @@ fn encode_user(piece: Piece<'_>) -> Result<String, AddressError> {
     let mut user = String::with_capacity(piece.text.len());
     for (offset, character) in piece.text.char_indices() {
         match character {
+            // Legal, but a reader that looks for parameters and headers before the `@` would find them.
+            '?' => return Err(AddressError::Headers { at: piece.at + offset }),
+            ';' if is_maddr(piece.text, offset) => return Err(AddressError::Maddr { at: piece.at + offset + 1 }),
             '%' => {
                 check_escape(piece, offset)?;
                 user.push('%');
             }
-            c if c.is_ascii_alphanumeric() || "-_.!~*'()&=+$,;?/:".contains(c) => user.push(c),
+            c if c.is_ascii_alphanumeric() || "-_.!~*'()&=+$,;/:".contains(c) => user.push(c),
             c if c == '#' || !c.is_ascii() => {
                 for byte in c.encode_utf8(&mut [0; 4]).bytes() {
                     user.push_str(&format!("%{byte:02X}"));
@@ -412,17 +415,19 @@ fn check_parameters(piece: Piece<'_>) -> Result<(), AddressError> {
         match character {
             '?' => return Err(AddressError::Headers { at: piece.at + offset }),
             '%' => check_escape(piece, offset)?,
-            ';' => {
-                let name = piece.text[offset + 1..].split([';', '=']).next().unwrap_or_default();
-                if name.trim().eq_ignore_ascii_case("maddr") {
-                    return Err(AddressError::Maddr { at: piece.at + offset + 1 });
-                }
-            }
+            ';' if is_maddr(piece.text, offset) => return Err(AddressError::Maddr { at: piece.at + offset + 1 }),
+            ';' => {}
             c if c.is_ascii_alphanumeric() || "-_.!~*'()[]/:&+$=".contains(c) => {}
             _ => return Err(piece.character(offset)),
         }
     }
     Ok(())
+}
+
+/// Whether the parameter behind the `;` at `offset` is `maddr`.
+fn is_maddr(text: &str, offset: usize) -> bool {
+    let name = text[offset + 1..].split([';', '=', '@', '?']).next().unwrap_or_default();
+    name.trim().eq_ignore_ascii_case("maddr")
 }
 
 #[cfg(test)]

@@ -68,6 +68,8 @@ fn bad_destinations_say_what_and_where() {
         ("sip:bob@x;p=%0", "character '%' at 12"),
         ("sip:bob@x?Route=evil", "header part at 9"),
         ("sip:bob@x;maddr=10.0.0.1", "parameter maddr at 10"),
+        ("sip:bob;MADDR=10.0.0.1@x", "parameter maddr at 8"),
+        ("sip:bob?x=y@z", "header part at 7"),
         ("sips:bob@x", "sips is not supported"),
         ("http://x/", "scheme http is neither sip nor tel"),
         ("mailto:bob@x", "scheme mailto is neither sip nor tel"),

@@ -433,6 +433,17 @@ fn holding_offers_sendonly_with_our_address_and_resuming_both_ways() {
 }
 
 #[test]
+fn an_answer_cannot_widen_the_direction_that_was_offered() {
+    let mut session = session(everything());
+    session.set_hold(true);
+    session.offer();
+    for (said, expected) in [("sendrecv", Direction::SendOnly), ("sendonly", Direction::Inactive)] {
+        let answered = session.accept_answer(&offer(&format!("m=audio 4000 RTP/AVP 0|a={said}"))).unwrap();
+        assert_eq!(answered.negotiated.direction, expected, "{said}");
+    }
+}
+
+#[test]
 fn a_hold_of_ours_outlives_an_offer_of_the_peer() {
     let mut session = session(everything());
     session.set_hold(true);
