@@ -151,7 +151,7 @@ impl FrameJoiner {
     /// Appends the bits `frame` of `packet`; they must lie in it.
     pub fn push(&mut self, packet: &[u8], frame: Range<usize>) {
         for position in frame {
-            if self.bits % 8 == 0 {
+            if self.bits.is_multiple_of(8) {
                 self.bytes.push(0);
             }
             let last = self.bytes.len() - 1;
@@ -162,7 +162,7 @@ impl FrameJoiner {
 
     /// Fills the last byte and hands the packet out; the joiner is empty when it has been read.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
-        if self.bits % 8 != 0 {
+        if !self.bits.is_multiple_of(8) {
             let last = self.bytes.len() - 1;
             self.bytes[last] |= 0x7F >> (self.bits % 8);
         }

@@ -61,25 +61,37 @@ pub(crate) fn tone_level_db(samples: &[i16], frequency: f64, rate: SampleRate) -
 
 /// Amplitude of one frequency.
 pub(crate) fn tone_amplitude(samples: &[i16], frequency: f64, rate: SampleRate) -> f64 {
-    let (mut re, mut im, mut weight) = (0.0, 0.0, 0.0);
-    for (n, &sample) in samples.iter().enumerate() {
-        let window = 0.5 - 0.5 * (TAU * n as f64 / samples.len() as f64).cos();
-        let phase = TAU * frequency * n as f64 / rate.hz() as f64;
-        re += window * sample as f64 * phase.cos();
-        im += window * sample as f64 * phase.sin();
-        weight += window;
-    }
-    2.0 * re.hypot(im) / weight
+    windowed_amplitude(&hann_windowed(samples), frequency, rate)
 }
 
-/// The strongest frequency between 50 Hz and half the rate, to about 2 Hz.
+/// The strongest frequency between 50 Hz and half the rate, to about 2 Hz, from the first 200 ms.
 pub(crate) fn strongest_frequency(samples: &[i16], rate: SampleRate) -> f64 {
-    let top = rate.hz() as usize / 2;
-    (50..top)
-        .step_by(2)
-        .map(|f| (f as f64, tone_amplitude(samples, f as f64, rate)))
-        .max_by(|a, b| a.1.total_cmp(&b.1))
-        .map_or(0.0, |best| best.0)
+    let windowed = hann_windowed(&samples[..samples.len().min(rate.samples_in_ms(200))]);
+    let strongest = |frequencies: &mut dyn Iterator<Item = u32>| {
+        frequencies
+            .map(|f| (f, windowed_amplitude(&windowed, f as f64, rate)))
+            .max_by(|a, b| a.1.total_cmp(&b.1))
+            .map_or(0, |best| best.0)
+    };
+    let coarse = strongest(&mut (50..rate.hz() / 2).step_by(4));
+    strongest(&mut (coarse - 4..=coarse + 4)) as f64
+}
+
+fn hann_windowed(samples: &[i16]) -> Vec<f64> {
+    let length = samples.len() as f64;
+    samples.iter().enumerate().map(|(n, &s)| s as f64 * (0.5 - 0.5 * (TAU * n as f64 / length).cos())).collect()
+}
+
+/// A single bin, by a turning phasor.
+fn windowed_amplitude(windowed: &[f64], frequency: f64, rate: SampleRate) -> f64 {
+    let (turn_im, turn_re) = (TAU * frequency / rate.hz() as f64).sin_cos();
+    let (mut re, mut im, mut sum_re, mut sum_im) = (1.0, 0.0, 0.0, 0.0);
+    for &sample in windowed {
+        sum_re += sample * re;
+        sum_im += sample * im;
+        (re, im) = (re * turn_re - im * turn_im, re * turn_im + im * turn_re);
+    }
+    2.0 * sum_re.hypot(sum_im) / (windowed.len() as f64 / 2.0)
 }
 
 /// Level of a tone over everything else, in dB, however the tone's phase lies.

@@ -12,7 +12,7 @@ const FREQUENCY: f64 = 440.0;
 /// The least signal-to-noise ratio that a pair may leave of a tone, in dB. G.711 keeps 37; Speex at quality 8 is made
 /// for speech.
 fn floor_db(a: Codec, b: Codec) -> f64 {
-    if a.is_speex() || b.is_speex() { 11.0 } else { 35.0 }
+    if a.is_speex() || b.is_speex() { 20.0 } else { 35.0 }
 }
 
 fn judge(name: &str, heard: &[i16], sent: &[i16], rate: crate::codec::SampleRate, floor: f64) {

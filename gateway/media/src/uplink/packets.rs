@@ -82,7 +82,7 @@ impl Packetiser {
     pub(super) fn new(codec: Codec, ptime_ms: u16) -> Self {
         let ptime = ptime_ms.clamp(*PTIME_MS.start(), *PTIME_MS.end()) as u32;
         // Speex knows frames of 20 ms only (RFC 5574 section 3.1); G.711 may be cut finer.
-        let unit_ms = if codec.info().framing == Framing::SpeexFrames || ptime % 20 == 0 { 20 } else { 10 };
+        let unit_ms = if codec.info().framing == Framing::SpeexFrames || ptime.is_multiple_of(20) { 20 } else { 10 };
         Self {
             codec,
             unit_ms,
