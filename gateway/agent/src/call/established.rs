@@ -85,6 +85,7 @@ impl Established {
             SipEvent::ReinviteFailed { status, .. } => return self.recv_failure(ctx, &status),
             SipEvent::Acknowledged { sdp, .. } => return self.recv_ack(ctx, sdp.as_deref()),
             event if event.ends_call() => {
+                tracing::info!(call = self.leg.call.0, "call down, ended by the peer");
                 ctx.media(MediaAction::Stop);
                 ctx.tell(Indication::Byed);
                 return Call::Idle;
@@ -96,6 +97,7 @@ impl Established {
 
     /// BYE; the phone hears no `byed` for its own `bye` (contract section 6).
     pub(super) fn leave(self, ctx: &mut Context<'_>) {
+        tracing::info!(call = self.leg.call.0, "call down, ended here");
         ctx.media(MediaAction::Stop);
         self.leg.bye(ctx);
     }

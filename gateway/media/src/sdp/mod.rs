@@ -18,6 +18,8 @@ mod negotiate;
 #[cfg(test)]
 mod properties;
 mod session;
+#[cfg(test)]
+mod successive;
 mod write;
 
 use std::net::SocketAddr;
