@@ -67,6 +67,7 @@ impl App {
     /// # Errors
     /// What could not be bound.
     pub async fn bind(config: Config) -> Result<App, StartError> {
+        raise_file_limit(&config);
         let listen = |option, address| move |error| StartError::Listen { option, address, error };
         let rtmp = TcpSource::bind(config.rtmp).map_err(listen("rtmp", config.rtmp))?;
         let domain = Arc::new(local_domain(&config));
@@ -202,5 +203,18 @@ fn sip_config(config: &Config, domain: Arc<LocalDomain>) -> SipConfig {
             ..standard.limits
         },
         ..standard
+    }
+}
+
+/// Asks for as many descriptors as the administrator allows: one a phone, two a call. The usual soft limit of 1024 is there for
+/// programs that use `select`, and this is none.
+fn raise_file_limit(config: &Config) {
+    let needed = config.max_phones.saturating_add(config.max_calls.saturating_mul(2)) as u64;
+    match rlimit::increase_nofile_limit(needed.saturating_add(256)) {
+        Ok(limit) if limit < needed => {
+            info!(limit, needed, "open files are limited: not all of max-phones and max-calls will find room");
+        }
+        Ok(_) => {}
+        Err(error) => warn!(%error, "cannot raise the limit of open files"),
     }
 }
