@@ -28,7 +28,7 @@ impl Sipp {
         let mut command = Command::new("sipp");
         command.args(args).arg("-sf").arg(folder.path("scenario.xml")).current_dir(folder.path(""));
         command.args(["-i", &HERE.to_string(), "-mi", &HERE.to_string(), "-p", &address.port().to_string()]);
-        command.args(["-min_rtp_port", &media.to_string(), "-max_rtp_port", &(media + 18).to_string()]);
+        command.args(["-mp", &media.to_string()]);
         command.args(["-m", "1", "-nostdin", "-timeout", "40", "-trace_err"]);
         Self { program: Peer::start("sipp", &mut command), address, _folder: folder }
     }
