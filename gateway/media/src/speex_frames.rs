@@ -22,7 +22,7 @@ const MODE_USER_DATA: u32 = 13;
 const MODE_REQUEST: u32 = 14;
 const MODE_TERMINATOR: u32 = 15;
 
-/// The packet ends within a frame, names a mode that does not exist, or holds too many frames.
+/// The packet holds no whole frame: it ends within the first one, or names a mode that does not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("malformed Speex packet")]
 pub struct MalformedSpeex;
@@ -35,16 +35,21 @@ pub struct FrameMap {
 }
 
 impl FrameMap {
-    /// Finds the frames.
+    /// Finds the frames. Those in front of a fault count, as they do to the decoder; so do the first
+    /// [`MAX_SPEEX_FRAMES_PER_PACKET`] of a packet that holds more.
     pub fn of(packet: &[u8]) -> Result<Self, MalformedSpeex> {
         let mut map = Self { ends: [0; MAX_SPEEX_FRAMES_PER_PACKET], count: 0 };
         let mut bits = BitReader { bytes: packet, position: 0 };
-        while skip_frame(&mut bits)? {
-            *map.ends.get_mut(map.count).ok_or(MalformedSpeex)? =
-                u16::try_from(bits.position).map_err(|_| MalformedSpeex)?;
+        while let Some(end) = map.ends.get_mut(map.count) {
+            match skip_frame(&mut bits) {
+                Ok(true) => *end = u16::try_from(bits.position).map_err(|_| MalformedSpeex)?,
+                Ok(false) => break,
+                Err(_) if map.count > 0 => break,
+                Err(error) => return Err(error),
+            }
             map.count += 1;
         }
-        Ok(map)
+        if map.count == 0 { Err(MalformedSpeex) } else { Ok(map) }
     }
 
     /// Frames of 20 ms.
@@ -242,9 +247,20 @@ mod tests {
     }
 
     #[test]
-    fn a_packet_of_255_frames_is_refused() {
+    fn of_a_packet_of_255_frames_the_first_sixteen_count() {
         // Mode 0 frames are five zero bits.
-        assert_eq!(FrameMap::of(&[0; 160]), Err(MalformedSpeex));
+        assert_eq!(FrameMap::of(&[0; 160]).unwrap().count(), MAX_SPEEX_FRAMES_PER_PACKET);
+    }
+
+    #[test]
+    fn a_packet_without_a_frame_is_refused_and_a_fault_ends_the_count() {
+        assert_eq!(FrameMap::of(&[]), Err(MalformedSpeex));
+        assert_eq!(FrameMap::of(&[0x7F]), Err(MalformedSpeex)); // the terminator alone
+        let mut packet = packet_of(Mode::Narrowband, 8, 1); // 300 bits, then four of padding
+        let last = packet.len() - 1;
+        packet[last] = packet[last] & 0xF0 | 0b0110;
+        packet.push(0xFF);
+        assert_eq!(FrameMap::of(&packet).unwrap().count(), 1); // what follows names a mode that does not exist
     }
 
     #[test]

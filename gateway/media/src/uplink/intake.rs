@@ -22,9 +22,9 @@ pub(super) struct Intake {
 }
 
 enum Route {
-    /// Speex frames pass undecoded. Flash sends wideband whatever was negotiated; a wideband receiver reads
-    /// narrowband frames as well.
-    SpeexFrames { frames: Option<FrameMap>, joiner: FrameJoiner },
+    /// Speex frames pass undecoded. Flash sends wideband whatever was negotiated: a wideband receiver reads
+    /// narrowband frames as well, for a narrowband one the upper band is cut off.
+    SpeexFrames { narrow: bool, packet: Vec<u8>, frames: Option<FrameMap>, joiner: FrameJoiner },
     /// G.711 bytes pass undecoded.
     Bytes { carry: Vec<u8> },
     /// Through linear audio.
@@ -34,9 +34,12 @@ enum Route {
 impl Intake {
     pub(super) fn new(source: Codec, target: Codec, unit_ms: u32) -> Self {
         let route = match source.info().framing {
-            Framing::SpeexFrames if target == Codec::SpeexWideband => {
-                Route::SpeexFrames { frames: None, joiner: FrameJoiner::default() }
-            }
+            Framing::SpeexFrames if target.is_speex() => Route::SpeexFrames {
+                narrow: target == Codec::SpeexNarrowband,
+                packet: Vec::new(),
+                frames: None,
+                joiner: FrameJoiner::default(),
+            },
             Framing::BytePerSample if source == target => Route::Bytes { carry: Vec::new() },
             _ => Route::Linear {
                 decoder: Decoder::new(source),
@@ -56,8 +59,16 @@ impl Intake {
     /// Reads a payload and tells how long it sounds; [`Self::take_units`] must follow.
     pub(super) fn read(&mut self, payload: &[u8]) -> Result<MediaTime, CodecError> {
         match &mut self.route {
-            Route::SpeexFrames { frames, .. } => {
-                let map = FrameMap::of(payload).map_err(|_| CodecError::Malformed)?;
+            Route::SpeexFrames { narrow, packet, frames, .. } => {
+                packet.clear();
+                if *narrow {
+                    packet.resize(payload.len(), 0);
+                    let length = speex_codec::narrowband_layer(payload, packet).map_err(|_| CodecError::Malformed)?;
+                    packet.truncate(length);
+                } else {
+                    packet.extend_from_slice(payload);
+                }
+                let map = FrameMap::of(packet).map_err(|_| CodecError::Malformed)?;
                 *frames = Some(map);
                 Ok(MediaTime::from_ms(20 * map.count() as i64))
             }
@@ -87,16 +98,16 @@ impl Intake {
             *at += unit_time;
         };
         match &mut self.route {
-            Route::SpeexFrames { frames, joiner } => {
+            Route::SpeexFrames { packet, frames, joiner, .. } => {
                 let Some(map) = frames.take() else { return };
                 let mut at = at;
                 if map.count() == 1 {
-                    push(&mut at, pool.of_bytes(payload));
+                    push(&mut at, pool.of_bytes(packet));
                     return;
                 }
                 for bits in map.frames() {
                     let mut unit = pool.empty();
-                    joiner.push(payload, bits);
+                    joiner.push(packet, bits);
                     joiner.finish(&mut unit.bytes);
                     push(&mut at, unit);
                 }
