@@ -297,6 +297,8 @@ async fn what_cannot_be_called_fails_without_a_datagram() {
         ("sip:bob@h\r\nRoute: <sip:evil>", 400),
         ("<sip:bob@h> x", 400),
         ("sip:bob@nowhere.invalid", 503),
+        ("sip:bob@192.0.2.1", 503),
+        ("sip:bob@[::1]", 503),
     ] {
         rig.agent.perform(SipAction::Invite { call: CALL, target: target.to_owned(), sdp: String::new() });
         let SipEvent::Failed { status, .. } = rig.event().await else { panic!("{target:?}") };
@@ -361,4 +363,17 @@ async fn a_shutdown_hangs_up_and_is_quick() {
         peer.respond(&bye, "200 OK", "", "", "").await;
     });
     assert!(started.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn made_up_answers_cannot_aim_us_at_others() {
+    let mut rig = Rig::new().await;
+    let (invite, _) = answered(&mut rig).await;
+    let victim = Peer::new().await;
+    for n in 0..100 {
+        rig.peer.respond(&invite, "200 OK", &format!("fork{n}"), &victim.contact(), ANSWER).await;
+    }
+    let hit = victim.collect(3 * T1).await;
+    let calls: std::collections::BTreeSet<_> = hit.iter().map(|m| m.tag("To")).collect();
+    assert!(!calls.is_empty() && calls.len() <= 16, "{}", calls.len());
 }

@@ -28,8 +28,6 @@ use super::{AttachError, Identity, SipAgent};
 const STALE_ANSWERS: u8 = 2;
 /// Realms that the registrar has asked for.
 const REALMS: usize = 4;
-/// What the phone hears when there is nowhere to send to (contract section 2).
-const UNRESOLVABLE: (u16, &str) = (503, "Service unavailable - cannot resolve DNS target");
 /// What it hears when nobody answers (contract section 2).
 pub(super) const NO_ANSWER: (u16, &str) = (408, "Request timeout");
 
@@ -269,7 +267,7 @@ impl Agent {
             Mail::Response(id, response) => self.on_response(id, &response),
             Mail::Success(response) => self.on_success(&response),
             Mail::ClientDone(id) => self.on_client_done(id),
-            Mail::Unresolvable(id) => self.on_failure(id, sip_status(UNRESOLVABLE)),
+            Mail::Unsendable(id, why) => self.on_failure(id, sip_status((503, why))),
             Mail::Stop => {}
         }
     }

@@ -1,7 +1,8 @@
 //! What all agents share: the sockets, rsipstack's transaction layer, and the table that finds an agent by its token.
 //!
 //! rsipstack is used from its transaction layer down to "send these bytes", through public parts of its API: the front calls
-//! `on_received_message` itself, so its receive loop (8 KB buffer, whole messages logged at info) never runs.
+//! `on_received_message` itself, so its receive loop (8 KB buffer) never runs. Its senders log whole messages, credentials and all, at
+//! info: `logging.rs` keeps that crate at warn whatever is asked for.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

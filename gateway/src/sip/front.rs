@@ -50,6 +50,7 @@ async fn on_datagram(shared: &Arc<Shared>, at: usize, datagram: &[u8], from: Soc
         }
         return;
     }
+    crate::logging::sip_message("<-", from, datagram);
     let message = match Message::parse(datagram, &shared.limits) {
         Ok(message) => message,
         Err(fault) => return on_fault(shared, at, fault, datagram.len(), from),

@@ -25,7 +25,7 @@ impl Default for SipLimits {
             message: 65_536,
             headers: 256,
             header_line: 8_192,
-            transactions: 50_000,
+            transactions: 100_000,
             agents: 20_000,
             calls_per_agent: 8,
             mailbox: 256,

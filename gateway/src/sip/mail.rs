@@ -27,8 +27,8 @@ pub(crate) enum Mail {
     Success(Box<Response>),
     /// A client transaction is over.
     ClientDone(TransactionId),
-    /// The request could not be sent anywhere.
-    Unresolvable(TransactionId),
+    /// The request could not be sent anywhere; the phrase says why.
+    Unsendable(TransactionId, &'static str),
     /// The process ends: finish what is open.
     Stop,
 }

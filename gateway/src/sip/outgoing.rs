@@ -17,6 +17,9 @@ use super::transaction::{Way, new_branch};
 /// What a cancelled call ends with, however the far end put it.
 const CANCELLED: (u16, &str) = (487, "Request Terminated");
 
+/// Answers to nothing that are being ended at once: a peer that makes them up could aim our ACKs and BYEs at others.
+const STRAYS: usize = 16;
+
 impl Agent {
     pub(super) fn invite(&mut self, call: CallHandle, target: &str, sdp: String) {
         if self.calls.contains_key(&call) {
@@ -232,6 +235,9 @@ impl Agent {
     /// A 2xx that belongs to no call of ours: a forked branch that lost, or one that came after the end. ACK, then BYE.
     fn end_stray(&mut self, response: &Response) {
         let Some(mut dialog) = Dialog::of_caller(response) else { return };
+        if self.pending.values().filter(|p| p.purpose == Purpose::Bye(None)).count() >= STRAYS {
+            return;
+        }
         if let Some(ack) = dialog.ack(dialog.local_cseq) {
             self.shared.send_ack(&ack, &new_branch());
         }

@@ -37,6 +37,11 @@ impl Socket {
         Ok(Socket { send, receive, bound, advertised: SocketAddr::new(ip, bound.port()), counters })
     }
 
+    /// Whether the system would send from here to there.
+    pub(crate) fn reaches(&self, to: SocketAddr) -> bool {
+        self.bound.is_ipv4() == to.is_ipv4() && (to.ip().is_loopback() || !self.bound.ip().is_loopback())
+    }
+
     pub(crate) fn send(&self, datagram: &[u8], to: SocketAddr) {
         crate::logging::sip_message("->", to, datagram);
         match self.send.send_to(&without_placeholder(datagram), to) {

@@ -15,6 +15,12 @@ use super::endpoint::Shared;
 use super::mail::{Mail, ServerTransaction, TransactionId};
 use super::request::{Draft, response};
 
+/// What the phone hears when there is nowhere to send to (contract section 2).
+const UNRESOLVABLE: &str = "Service unavailable - cannot resolve DNS target";
+/// A loopback socket sends to this machine only, and each address family needs a socket of its own.
+const UNREACHABLE: &str = "Service unavailable - destination not reachable from the SIP listener";
+const UNREADABLE: &str = "Service unavailable - request cannot be built";
+
 /// Where a request goes.
 pub(crate) enum Way {
     /// To its next hop, by name.
@@ -43,38 +49,42 @@ pub(crate) fn start_client(
     let (shared, mailbox) = (shared.clone(), mailbox.clone());
     tokio::spawn(async move {
         let last = match run_client(&shared, &mailbox, id, draft, way).await {
-            true => Mail::ClientDone(id),
-            false => Mail::Unresolvable(id),
+            Ok(()) => Mail::ClientDone(id),
+            Err(why) => Mail::Unsendable(id, why),
         };
         let _ = mailbox.send(last).await;
     });
 }
 
-/// `false` if nothing could be sent.
+/// An error is the phrase for a request that could not be sent.
 async fn run_client(
     shared: &Arc<Shared>,
     mailbox: &mpsc::Sender<Mail>,
     id: TransactionId,
     draft: Draft,
     way: Way,
-) -> bool {
+) -> Result<(), &'static str> {
     let (to, via) = match way {
         Way::Like { to, via } => (to, via),
         Way::Resolve => match shared.resolver.resolve(&draft.next_hop).await {
             Ok(to) => (to, shared.via(to, &new_branch())),
-            Err(_) => return false,
+            Err(_) => return Err(UNRESOLVABLE),
         },
     };
+    if !shared.route(to).1.reaches(to) {
+        tracing::info!(%to, "no SIP listener of ours can send there");
+        return Err(UNREACHABLE);
+    }
     let request = draft.to_request(&via, &shared.user_agent);
     let Ok(key) = TransactionKey::from_request(&request, TransactionRole::Client) else {
         tracing::warn!(method = %draft.method, "the transaction layer does not read our own request");
-        return false;
+        return Err(UNREADABLE);
     };
     let connection = shared.connections[shared.route(to).0].clone();
     let mut transaction = Transaction::new_client(key, request, shared.stack.clone(), Some(connection));
     transaction.destination = Some(udp(to));
     if mailbox.send(Mail::Sent { id, to, via }).await.is_err() || transaction.send().await.is_err() {
-        return false;
+        return Err(UNREADABLE);
     }
     while let Some(SipMessage::Response(response)) = transaction.receive().await {
         // Those reach the agent straight from the front, repetitions and forks included.
@@ -86,7 +96,7 @@ async fn run_client(
             break;
         }
     }
-    true
+    Ok(())
 }
 
 /// Hands a new server transaction to its agent through a place that was reserved in the mailbox.
