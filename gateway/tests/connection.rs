@@ -246,3 +246,17 @@ async fn the_page_and_the_health_check_are_served() {
     }
     gateway.end().await;
 }
+
+#[tokio::test]
+async fn shutting_down_rejects_a_phone_that_is_still_registering() {
+    let (gateway, peer) = (Running::start().await, Peer::new().await);
+    let mut phone = Phone::dial(gateway.at.rtmp, &format!("sip/alice@{}", peer.address()), &with_password()).await;
+    phone.flush().await;
+    let heard = async {
+        peer.expect("REGISTER ").await;
+        gateway.end().await
+    };
+    let (event, took) = tokio::join!(phone.next(), heard);
+    assert_eq!(description(event), "The gateway is shutting down");
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}

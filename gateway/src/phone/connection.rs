@@ -49,6 +49,8 @@ pub struct Connection<S> {
     wire: Wire<S>,
     session: Box<ServerSession>,
     line: Option<Box<Line>>,
+    /// `connect` was answered with success.
+    welcomed: bool,
     /// The stream that the phone plays: where its audio goes.
     playing: Option<StreamId>,
     /// The stream that the phone publishes.
@@ -76,6 +78,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             wire: Wire::new(socket),
             session,
             line: None,
+            welcomed: false,
             playing: None,
             publishing: None,
             leaving: None,
@@ -146,10 +149,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             Farewell::Replaced => (status::CLOSED, "Replaced by another connection for the same address"),
             Farewell::Shutdown => (status::SHUTDOWN, "The gateway is shutting down"),
         };
-        if self.line.is_some() {
+        if self.welcomed {
             self.session.send_status(now, StreamId::CONNECTION, Level::Status, code, description);
+            self.session.close();
+        } else if self.line.is_some() {
+            self.reject(now, description);
+        } else {
+            self.session.close();
         }
-        self.session.close();
     }
 
     // --- drain -----------------------------------------------------------------------------------------------------------------
@@ -271,6 +278,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         self.gateway.metrics.connects.add();
         self.seat.claim(line.address(), line.registers());
         self.session.accept_connect(now, ConnectAccepted::default());
+        self.welcomed = true;
     }
 
     /// Audio goes at once while the socket takes what it is given, else it is held (and dropped when it gets too old).
