@@ -408,3 +408,159 @@ impl Stream {
         followers >= MIN_SEQUENTIAL
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::epoch;
+
+    /// A buffer fed with packets of 20 ms by number; packet n is sampled at n x 20 ms.
+    struct Bench {
+        buffer: JitterBuffer,
+        log: Vec<String>,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            Self { buffer: JitterBuffer::default(), log: Vec::new() }
+        }
+
+        fn at(ms: u64) -> Instant {
+            epoch() + Duration::from_millis(ms)
+        }
+
+        fn place(n: u16) -> MediaTime {
+            MediaTime::from_ms(20 * n as i64)
+        }
+
+        fn packet(&mut self, arrival_ms: u64, n: u16) -> Arrival {
+            self.tick(arrival_ms);
+            let (now, at) = (Self::at(arrival_ms), Self::place(n));
+            let arrival = self.buffer.insert(now, SequenceNumber(n.wrapping_add(65_530)), Some(at), 0, &[n as u8]);
+            if arrival == Arrival::InOrder {
+                self.log.push(n.to_string());
+                self.buffer.played(at, FRAME);
+            }
+            self.tick(arrival_ms);
+            arrival
+        }
+
+        /// Takes what is due up to a time.
+        fn tick(&mut self, ms: u64) {
+            while let Some(due) = self.buffer.deadline().filter(|due| *due <= Self::at(ms)) {
+                self.release(due);
+            }
+            self.release(Self::at(ms));
+        }
+
+        fn release(&mut self, now: Instant) {
+            while let Some(release) = self.buffer.release(now) {
+                match release {
+                    Release::Packet(packet) => {
+                        self.log.push(packet.payload[0].to_string());
+                        self.buffer.played(packet.at.unwrap(), FRAME);
+                        self.buffer.recycle(packet);
+                    }
+                    Release::Missing(length) => self.log.push(format!("missing {}", length.to_ms())),
+                }
+            }
+        }
+
+        fn log(&self) -> String {
+            self.log.join(" ")
+        }
+    }
+
+    #[test]
+    fn a_packet_that_was_overtaken_is_put_back() {
+        let mut bench = Bench::new();
+        for (ms, n) in [(0, 0), (20, 1), (60, 3), (70, 2), (80, 4)] {
+            bench.packet(ms, n);
+        }
+        assert_eq!(bench.log(), "0 1 2 3 4");
+        assert_eq!(bench.buffer.stats(), JitterStats { late: 0, duplicated: 0, reordered: 1 });
+    }
+
+    #[test]
+    fn a_missing_packet_is_given_up_sixty_milliseconds_after_it_was_due() {
+        let mut bench = Bench::new();
+        for n in [0, 1, 3, 4] {
+            bench.packet(20 * n as u64, n);
+        }
+        bench.tick(99);
+        assert_eq!(bench.log(), "0 1");
+        bench.tick(100); // due at 40
+        assert_eq!(bench.log(), "0 1 missing 20 3 4");
+        assert_eq!(bench.packet(101, 2), Arrival::Late);
+        assert_eq!(bench.packet(102, 2), Arrival::Duplicate);
+    }
+
+    #[test]
+    fn an_end_of_the_stream_is_filled_for_a_while_and_then_left() {
+        let mut bench = Bench::new();
+        bench.packet(0, 0);
+        bench.tick(10_000);
+        assert_eq!(bench.log(), format!("0{}", " missing 20".repeat(MAX_CONCEALED_FRAMES as usize)));
+        assert_eq!(bench.buffer.deadline(), None);
+    }
+
+    #[test]
+    fn packets_that_were_only_delayed_come_too_late_for_what_was_filled_and_in_time_for_the_rest() {
+        let mut bench = Bench::new();
+        bench.packet(0, 0);
+        let arrivals: Vec<_> = (1..8).map(|n| bench.packet(105, n)).collect(); // 1 and 2 were due at 20 and 40
+        assert_eq!(bench.log(), "0 missing 20 missing 20 3 4 5 6 7");
+        assert_eq!(arrivals[..3], [Arrival::Late, Arrival::Late, Arrival::InOrder]);
+    }
+
+    #[test]
+    fn a_pause_of_the_sender_loses_nothing_when_it_goes_on() {
+        let mut bench = Bench::new();
+        bench.packet(0, 0);
+        bench.tick(2999);
+        bench.log.clear();
+        let next = SequenceNumber(65_531);
+        let at = MediaTime::from_ms(3000);
+        assert_eq!(bench.buffer.insert(Bench::at(3000), next, Some(at), 0, &[1]), Arrival::InOrder);
+        assert_eq!(bench.log(), "");
+    }
+
+    #[test]
+    fn no_more_than_the_limit_is_held_and_memory_is_reused() {
+        let mut bench = Bench::new();
+        bench.packet(0, 0);
+        for n in 2..2000u16 {
+            if n % 3 != 0 {
+                bench.buffer.insert(
+                    Bench::at(1),
+                    SequenceNumber(n.wrapping_add(65_530)),
+                    Some(Bench::place(n)),
+                    0,
+                    &[0],
+                );
+                bench.release(Bench::at(1));
+            }
+            assert!(bench.buffer.held.len() <= MAX_HELD_PACKETS && bench.buffer.spare.len() <= MAX_HELD_PACKETS);
+        }
+    }
+
+    #[test]
+    fn jumps_of_the_sequence_are_strange_until_they_go_on() {
+        let mut bench = Bench::new();
+        bench.packet(0, 0);
+        let mut insert = |n: u16| bench.buffer.insert(Bench::at(20), SequenceNumber(n), Some(Bench::place(1)), 0, &[]);
+        assert_eq!(insert(30_000), Arrival::Strange);
+        assert_eq!(insert(40_000), Arrival::Strange);
+        assert_eq!(insert(40_001), Arrival::InOrder);
+    }
+
+    #[test]
+    fn an_event_has_a_place_in_the_sequence_and_stops_the_filling() {
+        let mut bench = Bench::new();
+        bench.packet(0, 0);
+        assert_eq!(bench.buffer.insert(Bench::at(20), SequenceNumber(65_531), None, 101, &[]), Arrival::InOrder);
+        bench.buffer.paused();
+        assert_eq!(bench.buffer.deadline(), None);
+        assert_eq!(bench.packet(500, 2), Arrival::InOrder);
+    }
+}
