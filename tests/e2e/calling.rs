@@ -148,14 +148,25 @@ async fn the_words_of_reject_become_the_status_that_the_caller_gets() {
 }
 
 #[tokio::test]
-async fn an_offer_that_shares_no_codec_is_answered_488_when_the_phone_accepts() {
+async fn an_offer_without_any_codec_of_ours_is_answered_488_and_rings_nowhere() {
     let mut stage = Stage::registered().await;
     let rtp = RtpPeer::bind(LOOPBACK).await;
     let offer = AudioSdp::new(rtp.address(), &[(18, "G729/8000")]);
     let contact = stage.peer.binding("alice").unwrap();
+    let (_, answer) = stage.peer.invite(&contact, stage.gateway.sip, Some(&offer), |_| {}).await;
+    assert_eq!(answer.status(), Some(488));
+    stage.phone.expect_silence(Duration::from_millis(200)).await;
+}
+
+#[tokio::test]
+async fn an_offer_that_shares_no_codec_with_the_words_of_accept_is_answered_488() {
+    let mut stage = Stage::registered().await;
+    let rtp = RtpPeer::bind(LOOPBACK).await;
+    let offer = AudioSdp::new(rtp.address(), PCMA);
+    let contact = stage.peer.binding("alice").unwrap();
     let accept = async {
         stage.phone.expect("invited").await;
-        stage.phone.accept(&["wideband", "ulaw"]).await;
+        stage.phone.accept(&["wideband", "pcmu"]).await;
         stage.phone.expect("byed").await;
     };
     let (answer, ()) = tokio::join!(stage.peer.invite(&contact, stage.gateway.sip, Some(&offer), |_| {}), accept);

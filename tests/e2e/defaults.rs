@@ -12,14 +12,29 @@ use gateway_tests::voice::PhoneVoice;
 use gateway_tests::{audio, score};
 use rtmp_session::Value;
 use std::fs::File;
+use std::ops::Deref;
 use std::time::Duration;
 
 /// A gateway with no arguments. Its ports are fixed, so there is one at a time: the file is locked while it lives.
-async fn plain_gateway() -> (Gateway, File) {
+struct Plain {
+    // Dropped in this order: the process ends before the next one may begin.
+    gateway: Gateway,
+    _lock: File,
+}
+
+impl Deref for Plain {
+    type Target = Gateway;
+
+    fn deref(&self) -> &Gateway {
+        &self.gateway
+    }
+}
+
+async fn plain_gateway() -> Plain {
     let lock = File::create(cache_dir().join("default-ports.lock")).unwrap();
     let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock)).await.unwrap().unwrap();
     let options = GatewayOptions { own_ports: false, log: "info".into(), ..GatewayOptions::default() };
-    (Gateway::start_with(options).await, lock)
+    Plain { gateway: Gateway::start_with(options).await, _lock: lock }
 }
 
 fn local(user: &str) -> Login {
@@ -28,7 +43,7 @@ fn local(user: &str) -> Login {
 
 #[tokio::test]
 async fn it_says_where_it_listens_and_what_to_try_and_serves_a_page() {
-    let (gateway, _lock) = plain_gateway().await;
+    let gateway = plain_gateway().await;
     for text in ["127.0.0.1:1935", "127.0.0.1:5060", "127.0.0.1:8080", "echo@localhost"] {
         gateway.wait_log(text, Duration::from_secs(3)).await;
     }
@@ -49,7 +64,7 @@ async fn http_get(server: std::net::SocketAddr, path: &str) -> String {
 
 #[tokio::test]
 async fn echo_gives_back_the_speech_that_it_hears() {
-    let (gateway, _lock) = plain_gateway().await;
+    let gateway = plain_gateway().await;
     let mut phone = Phone::connected(gateway.rtmp, local("anna")).await;
     phone.invite("sip:echo@localhost", &["wideband", "ulaw"]).await;
     assert_eq!(phone.expect("accepted").await, ["speex".into(), Value::Null]);
@@ -67,7 +82,7 @@ async fn echo_gives_back_the_speech_that_it_hears() {
 
 #[tokio::test]
 async fn hello_speaks() {
-    let (gateway, _lock) = plain_gateway().await;
+    let gateway = plain_gateway().await;
     let mut phone = Phone::connected(gateway.rtmp, local("anna")).await;
     phone.invite("sip:hello@localhost", &[]).await;
     assert_eq!(phone.expect("accepted").await, []);
@@ -80,7 +95,7 @@ async fn hello_speaks() {
 
 #[tokio::test]
 async fn two_phones_call_each_other_and_both_hear_the_other() {
-    let (gateway, _lock) = plain_gateway().await;
+    let gateway = plain_gateway().await;
     let mut anna = Phone::connected(gateway.rtmp, local("anna")).await;
     let mut ben = Phone::connected(gateway.rtmp, local("ben")).await;
     anna.invite("sip:ben@localhost", &["wideband"]).await;
@@ -109,7 +124,7 @@ async fn two_phones_call_each_other_and_both_hear_the_other() {
 
 #[tokio::test]
 async fn a_softphone_that_registers_can_be_called_and_can_call() {
-    let (gateway, _lock) = plain_gateway().await;
+    let gateway = plain_gateway().await;
     let mut soft = SipPeer::bind(LOOPBACK).await;
     let register = soft
         .out_of_dialog("REGISTER", "sip:localhost")
@@ -156,7 +171,7 @@ fn replace(
 
 #[tokio::test]
 async fn an_unknown_user_of_the_local_domain_is_not_found() {
-    let (gateway, _lock) = plain_gateway().await;
+    let gateway = plain_gateway().await;
     let mut phone = Phone::connected(gateway.rtmp, local("anna")).await;
     phone.invite("sip:nobody@localhost", &[]).await;
     let reason = phone.expect("rejected").await;

@@ -22,7 +22,7 @@ async fn connect_is_answered_when_the_registrar_has_taken_the_phone() {
         assert_eq!(info.get_str("code"), Some("NetConnection.Connect.Success"));
         assert_eq!(info.get_str("level"), Some("status"));
         let contact = peer.binding("alice").expect("registered before the answer");
-        assert!(contact.starts_with("sip:alice@") && contact.contains(&gateway.sip.to_string()), "{contact}");
+        assert!(contact.starts_with("sip:") && contact.contains(&gateway.sip.to_string()), "{contact}");
         let register = &peer.requests("REGISTER")[0];
         assert_eq!(register.uri(), format!("sip:{}", peer.domain()));
         assert!(register.text("From").starts_with("\"Alice A\" <sip:alice@"), "{}", register.text("From"));

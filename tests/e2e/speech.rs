@@ -7,7 +7,7 @@
 //! A gateway can be no better than the codecs that it has to use; it must not be noticeably worse.
 
 use crate::stage::{PCMA, PCMU, SPEEX, Stage, UpCall};
-use gateway_tests::phone::{Login, Phone};
+use gateway_tests::phone::{Login, Phone, Spoken};
 use gateway_tests::rtp::g711_timeline;
 use gateway_tests::score::{self, Score};
 use gateway_tests::speech::{self, Speaker};
@@ -33,15 +33,16 @@ fn judge(what: &str, rate: u32, sent: &[i16], through_gateway: &[i16], bare: &[i
 }
 
 /// Anna speaks into the phone and Ben into the peer, at the same time.
-async fn talk(stage: &mut Stage, call: &UpCall, anna: PhoneVoice, ben: &PeerVoice) {
+async fn talk(stage: &mut Stage, call: &UpCall, anna: PhoneVoice, ben: &PeerVoice) -> Spoken {
     stage.phone.start_media().await;
     let spoken = anna.bodies(&speech::pcm(Speaker::Anna, anna.rate()), QUALITY);
     let frames = ben.frames(&speech::pcm(Speaker::Ben, ben.rate));
-    let (_, ()) = tokio::join!(
+    let (spoken, ()) = tokio::join!(
         stage.phone.speak(&spoken),
         call.rtp.play(call.target(), ben.payload_type, ben.rate / 50, &frames)
     );
     tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+    spoken
 }
 
 struct PeerVoice {
@@ -142,30 +143,44 @@ async fn speex_is_relayed_frame_by_frame_untouched_and_in_order() {
     let call = stage.call_out(&["wideband"], SPEEX).await;
     let ours = call.dialog.remote_sdp.as_ref().unwrap().payload_type("speex/16000").unwrap();
     let ben = PeerVoice { payload_type: ours, ..PEER_SPEEX };
-    talk(&mut stage, &call, PhoneVoice::SpeexWideband, &ben).await;
+    let spoken = talk(&mut stage, &call, PhoneVoice::SpeexWideband, &ben).await;
+    println!("the phone was up to {:?} late", spoken.latest);
 
     let sent = PhoneVoice::SpeexWideband.frames(&speech::pcm(Speaker::Anna, 16_000), QUALITY);
     let packets = call.rtp.seen();
-    let came: Vec<Vec<u8>> = packets.iter().map(|packet| packet.payload.clone()).collect();
-    assert_eq!(came.len(), sent.len(), "one packet a frame");
-    assert!(came == sent, "the payloads are the phone's own");
-    for (number, pair) in packets.windows(2).enumerate() {
-        assert_eq!(pair[1].sequence, pair[0].sequence.wrapping_add(1), "packet {number}");
-        assert_eq!(pair[1].timestamp, pair[0].timestamp.wrapping_add(320), "packet {number}");
-    }
-    assert_eq!(packets[0].payload_type, 97, "the payload type of the answer");
+    let came: Vec<&[u8]> = packets.iter().map(|packet| packet.payload.as_slice()).collect();
+    assert_in_order("phone to peer", &sent, &came, spoken.latest);
+    let (first, last) = (&packets[0], &packets[packets.len() - 1]);
+    assert_eq!(first.payload_type, 97, "the payload type of the answer");
+    assert_eq!(usize::from(last.sequence.wrapping_sub(first.sequence)), packets.len() - 1, "no number left out");
+    // RTP time follows the audio: 320 units a frame, frames that were given up included.
+    let whole = 320 * (sent.len() as u32 - 1);
+    assert_eq!(last.timestamp.wrapping_sub(first.timestamp), whole);
 
     let sent = ben.frames(&speech::pcm(Speaker::Ben, 16_000));
     let heard = stage.phone.heard();
     assert!(heard.iter().all(|message| message.body[0] == 0xB2));
     let came: Vec<&[u8]> = heard.iter().map(|message| &message.body[1..]).collect();
-    assert!(came.len() + 3 >= sent.len(), "{} of {} frames came", came.len(), sent.len());
-    // The very first packets may come before the phone's stream plays; from then on nothing may be missing.
-    let first = sent.iter().position(|frame| frame == came[0]).expect("the first frame heard is one that was sent");
-    assert!(came.iter().zip(&sent[first..]).all(|(came, sent)| came == sent), "frames are the peer's own, in order");
+    assert_in_order("peer to phone", &sent, &came, spoken.latest);
     for pair in heard.windows(2) {
-        assert_eq!(pair[1].timestamp_ms.wrapping_sub(pair[0].timestamp_ms), 20);
+        assert_eq!(pair[1].timestamp_ms.wrapping_sub(pair[0].timestamp_ms) % 20, 0);
     }
+}
+
+/// Frames are the sender's own, in order, each once, and none is missing. Only where the machine was too busy for the test itself to keep
+/// the pace, some may be: the gateway gives up what comes too late.
+fn assert_in_order(what: &str, sent: &[Vec<u8>], came: &[&[u8]], latest: std::time::Duration) {
+    let mut rest = sent.iter();
+    for (number, frame) in came.iter().enumerate() {
+        assert!(rest.any(|sent| sent == frame), "{what}: frame {number} was not sent, or came out of order");
+    }
+    let missing = sent.len() - came.len();
+    let allowed = if latest < std::time::Duration::from_millis(40) { 0 } else { sent.len() / 20 };
+    assert!(
+        missing <= allowed,
+        "{what}: {missing} of {} frames are missing; the phone was {latest:?} late",
+        sent.len()
+    );
 }
 
 #[tokio::test]

@@ -111,7 +111,7 @@ async fn after_a_stalled_link_the_delay_is_back_to_its_base_within_two_seconds()
         tokio::time::sleep(Duration::from_secs(2)).await;
         relay.stall(Duration::from_secs(2));
     };
-    let (begin, ()) = tokio::join!(stage.phone.speak(&bodies), stall);
+    let (spoken, ()) = tokio::join!(stage.phone.speak(&bodies), stall);
     tokio::time::sleep(Duration::from_millis(500)).await;
 
     let packets = call.rtp.seen();
@@ -119,7 +119,7 @@ async fn after_a_stalled_link_the_delay_is_back_to_its_base_within_two_seconds()
         .iter()
         .filter_map(|packet| {
             let number = number_of(&packet.payload)?;
-            let said = begin + Duration::from_millis(20 * number as u64);
+            let said = spoken.begin + Duration::from_millis(20 * number as u64);
             Some((number, packet.at.saturating_duration_since(said).as_secs_f64() * 1000.0))
         })
         .collect();

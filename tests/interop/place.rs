@@ -38,11 +38,15 @@ pub async fn anna_speaks(phone: &Phone) {
 /// `rate` is that of the recording: 8000 or 16000.
 pub fn assert_speech(what: &str, speaker: Speaker, rate: u32, recording: &[i16], least_pesq: f64) {
     let heard = if rate == 16_000 { audio::halve(recording) } else { recording.to_vec() };
-    let score = score::judge(8000, &speech::pcm(speaker, 8000), &[&heard])[0];
+    let spoken = speech::pcm(speaker, 8000);
+    let score = score::judge(8000, &spoken, &[&heard])[0];
     println!("{what}: {score:.3?}");
-    assert!(score.correlation > 0.8, "{what}: {score:?}");
+    // Narrowband Speex keeps the waveform to 0.84 by itself, twice in a row to 0.71.
+    assert!(score.correlation > 0.65, "{what}: {score:?}");
     assert!(score.stoi > 0.88, "{what}: {score:?}");
     assert!(score.pesq > least_pesq, "{what}: {score:?}");
-    let gaps = audio::gaps(&heard, 0, 8000);
+    let (_, part) = audio::overlap(&spoken, &heard, score.lag);
+    let gaps = audio::gaps(part, 0, 8000);
     assert!(gaps.is_empty(), "{what}: a second or more of nothing at {gaps:?}");
+    assert!(part.len() * 100 > spoken.len() * 95, "{what}: {} of {} samples are there", part.len(), spoken.len());
 }

@@ -79,6 +79,15 @@ pub struct Heard {
     pub body: Bytes,
 }
 
+/// How audio was sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Spoken {
+    /// When the first message was sent.
+    pub begin: Instant,
+    /// By how much the latest message left later than it should: what a busy machine did to the phone's pace.
+    pub latest: Duration,
+}
+
 /// What the gateway told the phone, other than audio.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PhoneEvent {
@@ -295,20 +304,21 @@ impl Phone {
     }
 
     /// Sends audio messages at their real pace, one every 20 ms, with timestamps of the phone's clock.
-    /// Gives the time at which the first one was sent.
     ///
     /// # Panics
     /// When nothing is published.
-    pub async fn speak(&self, bodies: &[Bytes]) -> Instant {
+    pub async fn speak(&self, bodies: &[Bytes]) -> Spoken {
         let stream = self.published.expect("the phone publishes before it speaks");
         let mut tick = tokio::time::interval(Duration::from_millis(20));
         let begin = Instant::now();
         let first_ms = begin.duration_since(self.opened).as_millis() as u32;
+        let mut latest = Duration::ZERO;
         for (number, body) in bodies.iter().enumerate() {
             tick.tick().await;
+            latest = latest.max(begin.elapsed().saturating_sub(Duration::from_millis(20) * number as u32));
             self.send_audio(stream, first_ms + 20 * number as u32, body.clone());
         }
-        begin
+        Spoken { begin, latest }
     }
 
     /// Sends one audio message.

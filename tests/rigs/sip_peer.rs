@@ -593,7 +593,10 @@ impl Core {
         let contact = request.address("Contact").to_owned();
         let asked = request.text("Contact").split(";expires=").nth(1).and_then(|rest| rest.split(';').next());
         if asked.unwrap_or(request.text("Expires")).trim() == "0" {
-            self.bindings.remove(&user);
+            // Only its own binding: another connection of the same user may have registered since (RFC 3261 section 10.3).
+            if self.bindings.get(&user) == Some(&contact) || request.text("Contact") == "*" {
+                self.bindings.remove(&user);
+            }
             return Some(SipMessage::response(request, 200, "OK", "reg"));
         }
         self.bindings.insert(user, contact.clone());

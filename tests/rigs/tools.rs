@@ -160,6 +160,11 @@ impl Peer {
 impl Drop for Peer {
     fn drop(&mut self) {
         let _ = self.child.start_kill();
+        // Its ports must be free when the next one begins: a killed process is gone within moments.
+        let end = Instant::now() + Duration::from_secs(2);
+        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(2));
+        }
         if std::thread::panicking() {
             let lines = self.lines();
             let tail = lines.len().saturating_sub(120);
