@@ -193,9 +193,14 @@ impl Downlink {
 
     fn conceal(&mut self, length: MediaTime, deliver: &mut impl FnMut(Delivery)) {
         let Some(route) = &mut self.route else { return };
+        let formats = &self.formats;
+        let next = self.jitter.upcoming().filter(|packet| {
+            formats.iter().any(|format| format.payload_type == packet.payload_type && format.codec == route.source())
+        });
+        let next = next.map(|packet| &packet.payload[..]);
         let (timeline, writer, stats) = (&mut self.timeline, &mut self.writer, &mut self.stats);
         let phone_codec = self.phone_codec;
-        let invented = route.conceal(length, &mut |at: MediaTime, payload: &[u8]| {
+        let invented = route.conceal(length, next, &mut |at: MediaTime, payload: &[u8]| {
             stats.messages += 1;
             deliver(Delivery::Audio(timeline.at(at), writer.message(phone_codec, payload)));
         });

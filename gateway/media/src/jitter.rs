@@ -258,6 +258,13 @@ impl JitterBuffer {
         self.stream.as_ref().map(|stream| stream.end.max(stream.invented_until))
     }
 
+    /// The packet right behind what was released last, if it is at hand.
+    pub fn upcoming(&self) -> Option<&HeldPacket> {
+        let (stream, first) = (self.stream.as_ref()?, self.held.first()?);
+        let follows = first.sequence == stream.next && first.at == self.end();
+        follows.then_some(first)
+    }
+
     /// What can be released now.
     pub fn release(&mut self, now: Instant) -> Option<Release> {
         let stream = self.stream.as_mut()?;

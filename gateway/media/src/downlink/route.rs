@@ -62,17 +62,16 @@ impl Route {
         }
     }
 
-    /// Invents `length` of audio after what was played; returns the frames made.
-    pub(super) fn conceal(&mut self, length: MediaTime, emit: Emit<'_>) -> u64 {
-        let frames = (length.to_ms() / 20).max(1);
-        let Self { kind, next, .. } = self;
-        (0..frames)
-            .filter(|_| match kind {
-                Kind::Speex(relay) => relay.conceal(next, emit),
-                Kind::Bytes(relay) => relay.conceal(next, emit),
-                Kind::Linear(transcoder) => transcoder.conceal(next, emit),
-            })
-            .count() as u64
+    /// Invents `length` of audio after what was played, leading over to the payload `next` if that is at hand; returns
+    /// the frames made.
+    pub(super) fn conceal(&mut self, length: MediaTime, next: Option<&[u8]>, emit: Emit<'_>) -> u64 {
+        let frames = (length.to_ms() / 20).max(1) as usize;
+        let Self { kind, next: place, .. } = self;
+        match kind {
+            Kind::Speex(relay) => relay.conceal(place, frames, emit),
+            Kind::Bytes(relay) => relay.conceal(place, frames, next, emit),
+            Kind::Linear(transcoder) => transcoder.conceal(place, frames, next, emit),
+        }
     }
 
     /// Gives out what is left over of a frame, filled up with silence.
@@ -104,6 +103,18 @@ fn give(next: &mut MediaTime, payload: &[u8], emit: Emit<'_>) {
     *next += FRAME;
 }
 
+/// Fills `pcm` with invented sound that leads over to the payload `next`. Of a stateless decoder: `next` is decoded
+/// again when it is played.
+fn invent(concealer: &mut Concealer, decoder: &mut Decoder, count: usize, next: Option<&[u8]>, pcm: &mut Vec<i16>) {
+    let mut ahead = Vec::new();
+    if let Some(payload) = next {
+        // What cannot be decoded leaves nothing to lead over to.
+        let _ = decoder.decode(payload, &mut ahead);
+    }
+    pcm.clear();
+    concealer.bridge(count, &ahead, pcm);
+}
+
 /// Speex frames as they are, one to a message.
 #[derive(Default)]
 struct SpeexRelay {
@@ -131,14 +142,12 @@ impl SpeexRelay {
         Ok(MediaTime::from_ms(20 * map.count() as i64))
     }
 
-    fn conceal(&mut self, next: &mut MediaTime, emit: Emit<'_>) -> bool {
-        if self.repeats >= MAX_REPEATS || self.last.is_empty() {
-            *next += FRAME;
-            return false;
-        }
-        self.repeats += 1;
-        give(next, &self.last, emit);
-        true
+    fn conceal(&mut self, next: &mut MediaTime, frames: usize, emit: Emit<'_>) -> u64 {
+        let allowed = MAX_REPEATS - self.repeats;
+        let repeats = if self.last.is_empty() { 0 } else { allowed.min(frames as u32) };
+        self.repeats += repeats;
+        (0..repeats).for_each(|_| give(next, &self.last, emit));
+        repeats as u64
     }
 }
 
@@ -176,12 +185,13 @@ impl ByteRelay {
         Ok(MediaTime::from_clock(payload.len() as i64, self.codec.sample_rate().hz()))
     }
 
-    fn conceal(&mut self, next: &mut MediaTime, emit: Emit<'_>) -> bool {
-        self.pcm.clear();
-        self.concealer.conceal(self.codec.info().frame_samples, &mut self.pcm);
+    fn conceal(&mut self, place: &mut MediaTime, frames: usize, next: Option<&[u8]>, emit: Emit<'_>) -> u64 {
+        let count = frames * self.codec.info().frame_samples;
+        invent(&mut self.concealer, &mut self.decoder, count, next, &mut self.pcm);
         let encoded = self.encoder.encode(&self.pcm, &mut self.carry);
-        self.give_frames(next, emit);
-        encoded.is_ok()
+        debug_assert!(encoded.is_ok(), "G.711 takes any number of samples");
+        self.give_frames(place, emit);
+        frames as u64
     }
 
     fn flush(&mut self, next: &mut MediaTime, emit: Emit<'_>) {
@@ -242,13 +252,20 @@ impl Transcoder {
         Ok(MediaTime::from_clock(self.pcm.len() as i64, self.source.sample_rate().hz()))
     }
 
-    fn conceal(&mut self, next: &mut MediaTime, emit: Emit<'_>) -> bool {
-        self.pcm.clear();
+    fn conceal(&mut self, place: &mut MediaTime, frames: usize, next: Option<&[u8]>, emit: Emit<'_>) -> u64 {
         match &mut self.concealer {
-            Some(concealer) => concealer.conceal(self.source.info().frame_samples, &mut self.pcm),
-            None => drop(self.decoder.conceal(&mut self.pcm)),
+            Some(concealer) => {
+                let count = frames * self.source.info().frame_samples;
+                invent(concealer, &mut self.decoder, count, next, &mut self.pcm);
+            }
+            None => {
+                self.pcm.clear();
+                (0..frames).for_each(|_| drop(self.decoder.conceal(&mut self.pcm)));
+            }
         }
-        self.give_frames(next, emit).is_ok()
+        let given = self.give_frames(place, emit);
+        debug_assert!(given.is_ok(), "whole frames are encoded");
+        frames as u64
     }
 
     fn flush(&mut self, next: &mut MediaTime, emit: Emit<'_>) {
