@@ -260,7 +260,9 @@ impl Transcoder {
             }
             None => {
                 self.pcm.clear();
-                (0..frames).for_each(|_| drop(self.decoder.conceal(&mut self.pcm)));
+                for _ in 0..frames {
+                    self.decoder.conceal(&mut self.pcm);
+                }
             }
         }
         let given = self.give_frames(place, emit);
