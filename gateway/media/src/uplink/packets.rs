@@ -67,7 +67,8 @@ pub(super) struct Packetiser {
     codec: Codec,
     unit_ms: u32,
     units_per_packet: usize,
-    encoder: Encoder,
+    /// Made when there is something to encode: a relay never needs it.
+    encoder: Option<Encoder>,
     joiner: FrameJoiner,
     pcm: Vec<i16>,
     payload: Vec<u8>,
@@ -87,7 +88,7 @@ impl Packetiser {
             codec,
             unit_ms,
             units_per_packet: (ptime / unit_ms).max(1) as usize,
-            encoder: Encoder::new(codec),
+            encoder: None,
             joiner: FrameJoiner::default(),
             pcm: Vec::new(),
             payload: Vec::new(),
@@ -146,7 +147,8 @@ impl Packetiser {
         }
         self.gathered = 0;
         if self.linear {
-            self.encoder.encode(&self.pcm, &mut self.payload).expect("units are whole frames");
+            let encoder = self.encoder.get_or_insert_with(|| Encoder::new(self.codec));
+            encoder.encode(&self.pcm, &mut self.payload).expect("units are whole frames");
         } else {
             self.joiner.finish(&mut self.payload);
         }
