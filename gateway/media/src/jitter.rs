@@ -5,8 +5,9 @@
 //! arrives    1  2  4  3  5      7  8  .  .                       (nothing more)
 //! released   1  2     3 4  5          missing 6, 7, 8 after the wait     missing 9, 10 .. silence
 //! ```
-//! The wait counts from the time at which the missing packet was due. It follows what the network does: as long as the
-//! latest packets that still came, at least [`DOWNLINK_MIN_WAIT`], at most [`DOWNLINK_MAX_WAIT`]. Places are media times,
+//! The wait counts from the time at which the missing packet was due. It starts with [`DOWNLINK_FIRST_WAIT`] and follows
+//! what the network does: as long as the latest packets that still came, from [`DOWNLINK_MIN_WAIT`] to
+//! [`DOWNLINK_MAX_WAIT`]. Places are media times,
 //! so that packets of any length, silence (a step of the timestamp without one of the sequence) and a changing codec are
 //! one case.
 
@@ -14,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use crate::{
     limits::{
-        DOWNLINK_MAX_WAIT, DOWNLINK_MIN_WAIT, MAX_CONCEALED_FRAMES, MAX_DROPOUT, MAX_HELD_PACKETS, MAX_MISORDER,
-        MIN_SEQUENTIAL,
+        DOWNLINK_FIRST_WAIT, DOWNLINK_MAX_WAIT, DOWNLINK_MIN_WAIT, MAX_CONCEALED_FRAMES, MAX_DROPOUT, MAX_HELD_PACKETS,
+        MAX_MISORDER, MIN_SEQUENTIAL,
     },
     media_time::MediaTime,
     rtp::{ExtendedSequence, SequenceNumber},
@@ -117,7 +118,7 @@ struct Wait {
 
 impl Default for Wait {
     fn default() -> Self {
-        Self { needed: DOWNLINK_MAX_WAIT, jitter: Duration::ZERO }
+        Self { needed: DOWNLINK_FIRST_WAIT, jitter: Duration::ZERO }
     }
 }
 
@@ -331,7 +332,7 @@ impl JitterBuffer {
             }
             None => {
                 let more = stream.flowing && stream.still_to_invent() >= FRAME;
-                more.then(|| stream.due_at(filled) + DOWNLINK_MAX_WAIT)
+                more.then(|| stream.due_at(filled) + self.wait.length().max(DOWNLINK_FIRST_WAIT))
             }
         }
     }

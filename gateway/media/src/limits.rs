@@ -49,8 +49,11 @@ pub const MAX_QUEUED_DIGITS: usize = 64;
 
 /// Downlink: packets held behind a gap, at most.
 pub const MAX_HELD_PACKETS: usize = 32;
-/// Downlink: longest wait for a missing packet.
-pub const DOWNLINK_MAX_WAIT: Duration = Duration::from_millis(60);
+/// Downlink: longest wait for a missing packet, on a network that has shown to need it.
+pub const DOWNLINK_MAX_WAIT: Duration = Duration::from_millis(120);
+/// Downlink: wait for a missing packet while nothing is known of the network, and least wait before the end of a stream
+/// is filled.
+pub const DOWNLINK_FIRST_WAIT: Duration = Duration::from_millis(60);
 /// Downlink: shortest wait for a missing packet, used once the network has shown that it keeps order.
 pub const DOWNLINK_MIN_WAIT: Duration = Duration::from_millis(20);
 /// Downlink: frames of 20 ms invented in a row before the stream is called silent.

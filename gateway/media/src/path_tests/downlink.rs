@@ -375,7 +375,9 @@ fn under_jitter(sigma_ms: f64, spike_ms: f64) -> (f64, f64) {
 
 #[test]
 fn scattered_arrivals_lose_little() {
-    for (sigma, spike, most) in [(5.0, 0.0, 0.0005), (10.0, 0.0, 0.005), (20.0, 0.0, 0.03), (10.0, 200.0, 0.03), (30.0, 200.0, 0.05)] {
+    for (sigma, spike, most) in
+        [(5.0, 0.0, 0.0005), (10.0, 0.0, 0.005), (20.0, 0.0, 0.005), (10.0, 200.0, 0.015), (30.0, 200.0, 0.015)]
+    {
         let (late, held) = under_jitter(sigma, spike);
         println!("sigma {sigma} ms, spikes of {spike} ms: {:.2} % late, held {held:.1} ms", 100.0 * late);
         assert!(late <= most, "sigma {sigma} ms, spikes of {spike} ms: {late}");
