@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use digest_auth::{AuthContext, AuthorizationHeader, HttpMethod};
 use phone_agent::{SipAction, SipEvent, SipStatus};
-use rtmp_sip_gateway::sip::{AttachError, SipStack};
+use rtmp_sip_gateway::sip::{AttachError, SipConfig, SipStack};
 use sip_common::{Got, Rig, T1, config, identity};
 use tokio::sync::mpsc;
 
@@ -192,9 +192,11 @@ async fn a_registrar_that_wants_longer_intervals_gets_them() {
 
 #[tokio::test]
 async fn lost_datagrams_are_sent_again_and_silence_is_a_timeout() {
-    let mut rig = Rig::new().await;
+    // The eleventh is due T1 before the end: T1 is long enough here for a busy machine.
+    let t1 = 3 * T1;
+    let mut rig = Rig::with(SipConfig { t1, ..config() }).await;
     rig.agent.perform(REGISTER);
-    let (sent, event) = tokio::join!(rig.peer.collect(70 * T1), async { rig.events.recv().await });
+    let (sent, event) = tokio::join!(rig.peer.collect(66 * t1), async { rig.events.recv().await });
     // RFC 3261 timer E: T1, doubling to T2 = 8*T1, until timer F at 64*T1.
     assert_eq!(sent.len(), 11, "transmissions");
     assert!(sent.iter().all(|s| s.text == sent[0].text));

@@ -3,6 +3,7 @@
 
 mod sip_common;
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -78,8 +79,28 @@ impl DatagramFilter for Domain {
     }
 }
 
+/// A network that loses every datagram the first time it is sent, in front of the domain.
+#[derive(Default)]
+struct LosesOnce {
+    domain: Domain,
+    seen: Mutex<HashSet<Vec<u8>>>,
+}
+
+impl DatagramFilter for LosesOnce {
+    fn started(&self, sender: DatagramSender) {
+        self.domain.started(sender);
+    }
+
+    fn inspect(&self, datagram: &[u8], from: SocketAddr) -> Verdict {
+        match self.seen.lock().unwrap().insert(datagram.to_vec()) {
+            true => Verdict::Consumed,
+            false => self.domain.inspect(datagram, from),
+        }
+    }
+}
+
 async fn event(events: &mut mpsc::Receiver<SipEvent>) -> SipEvent {
-    timeout(PATIENCE, events.recv()).await.expect("an event within 4 s").unwrap()
+    timeout(PATIENCE, events.recv()).await.expect("an event within 8 s").unwrap()
 }
 
 async fn phone(stack: &SipStack, name: &str) -> (SipAgent, mpsc::Receiver<SipEvent>) {
@@ -91,7 +112,10 @@ async fn phone(stack: &SipStack, name: &str) -> (SipAgent, mpsc::Receiver<SipEve
 }
 
 async fn stack_with_domain() -> SipStack {
-    let filter: Arc<dyn DatagramFilter> = Arc::new(Domain::default());
+    stack_with(Arc::new(Domain::default())).await
+}
+
+async fn stack_with(filter: Arc<dyn DatagramFilter>) -> SipStack {
     let config = SipConfig { own_domains: vec!["home.test".to_owned()], filter: Some(filter), ..config() };
     SipStack::start(config).await.unwrap()
 }
@@ -206,4 +230,31 @@ async fn the_filter_sees_clean_messages_only() {
     let seen = seen.0.lock().unwrap();
     let expected = "FOO sip:a@home.test SIP/2.0\r\nVia: SIP/2.0/UDP h;rport\r\nFrom: \"é\" <sip:b@c>;tag=1\r\nTo: <sip:a@b>\r\nCall-ID: x\r\nCSeq: 1 FOO\r\nContent-Length: 4\r\n\r\nbody";
     assert_eq!(*seen, [expected]);
+}
+
+#[tokio::test]
+async fn a_network_that_loses_every_datagram_once_costs_no_call() {
+    let stack = stack_with(Arc::new(LosesOnce::default())).await;
+    let (alice, mut alice_hears) = phone(&stack, "alice").await;
+    let (bob, mut bob_hears) = phone(&stack, "bob").await;
+    for round in 0..5 {
+        let (out, inc) = (CallHandle(1 + 2 * round), CallHandle(2 + 2 * round));
+        alice.perform(SipAction::Invite { call: out, target: "sip:bob@home.test".to_owned(), sdp: OFFER.to_owned() });
+        assert!(matches!(event(&mut bob_hears).await, SipEvent::Incoming { .. }));
+        bob.perform(SipAction::Answer { call: inc, sdp: ANSWER.to_owned() });
+        assert!(matches!(event(&mut alice_hears).await, SipEvent::Answered { .. }));
+        assert!(matches!(event(&mut bob_hears).await, SipEvent::Acknowledged { .. }));
+        alice.perform(SipAction::Reinvite { call: out, sdp: OFFER.to_owned() });
+        assert!(matches!(event(&mut bob_hears).await, SipEvent::Reinvited { .. }));
+        bob.perform(SipAction::AnswerReinvite { call: inc, answer: Ok(ANSWER.to_owned()) });
+        assert!(matches!(event(&mut alice_hears).await, SipEvent::Reanswered { .. }));
+        bob.perform(SipAction::Bye { call: inc });
+        assert_eq!(event(&mut alice_hears).await, SipEvent::Byed { call: out });
+        assert_eq!(event(&mut bob_hears).await, SipEvent::Ended { call: inc });
+        alice.perform(SipAction::Unregister);
+        assert_eq!(event(&mut alice_hears).await, SipEvent::Unregistered);
+        alice.perform(SipAction::Register { expires: Duration::from_secs(60) });
+        assert!(matches!(event(&mut alice_hears).await, SipEvent::Registered { .. }));
+    }
+    sip_common::until("all transactions are forgotten", || stack.transactions() == 0).await;
 }

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 /// Round-trip estimate of the tests: 25 times faster than life, so that 64*T1 is 1.28 s.
 pub const T1: Duration = Duration::from_millis(20);
-pub const PATIENCE: Duration = Duration::from_secs(4);
+pub const PATIENCE: Duration = Duration::from_secs(8);
 pub const OFFER: &str =
     "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
 pub const ANSWER: &str =
@@ -76,7 +76,7 @@ impl Peer {
     }
 
     pub async fn next(&self) -> Got {
-        timeout(PATIENCE, self.take()).await.expect("a message within 4 s")
+        timeout(PATIENCE, self.take()).await.expect("a message within 8 s")
     }
 
     async fn take(&self) -> Got {
@@ -95,7 +95,7 @@ impl Peer {
                 }
             }
         };
-        timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("no {start:?} within 4 s"))
+        timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("no {start:?} within 8 s"))
     }
 
     /// Everything that comes within `time`.
@@ -208,7 +208,7 @@ impl Rig {
     }
 
     pub async fn event(&mut self) -> SipEvent {
-        timeout(PATIENCE, self.events.recv()).await.expect("an event within 4 s").expect("the agent lives")
+        timeout(PATIENCE, self.events.recv()).await.expect("an event within 8 s").expect("the agent lives")
     }
 
     pub async fn no_event(&mut self, time: Duration) {
@@ -222,7 +222,7 @@ impl Rig {
 pub async fn until(what: &str, condition: impl Fn() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !condition() {
-        assert!(Instant::now() < end, "not within 4 s: {what}");
+        assert!(Instant::now() < end, "not within 8 s: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
