@@ -62,7 +62,7 @@ pub(crate) fn challenges(headers: &Headers) -> Vec<Challenge> {
     let mut found = Vec::new();
     for (name, proxy) in [("WWW-Authenticate", false), ("Proxy-Authenticate", true)] {
         for line in message::all(headers, name).take(CHALLENGES) {
-            found.extend(parse_line(line, proxy));
+            found.extend(digest_params(line).filter_map(|params| read_challenge(params, proxy)));
         }
     }
     found.truncate(CHALLENGES);
@@ -72,8 +72,9 @@ pub(crate) fn challenges(headers: &Headers) -> Vec<Challenge> {
     found
 }
 
-/// The challenges of one header line: several may stand in it, each begun by its scheme (RFC 7235 section 4.1).
-fn parse_line(line: &str, proxy: bool) -> Vec<Challenge> {
+/// The parameters of each `Digest` challenge or credentials in one header line, names in lower case, values without their quotes.
+/// Several may stand in it, each begun by its scheme (RFC 7235 section 4.1).
+pub(crate) fn digest_params(line: &str) -> impl Iterator<Item = HashMap<String, String>> {
     let mut schemes: Vec<(String, HashMap<String, String>)> = Vec::new();
     for entry in split_list(line).unwrap_or_default() {
         let before_value = entry.split('=').next().unwrap_or_default().trim();
@@ -90,8 +91,7 @@ fn parse_line(line: &str, proxy: bool) -> Vec<Challenge> {
             params.entry(name.trim().to_ascii_lowercase()).or_insert_with(|| inner.to_owned());
         }
     }
-    let digests = schemes.into_iter().filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Digest"));
-    digests.filter_map(|(_, params)| read_challenge(params, proxy)).collect()
+    schemes.into_iter().filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Digest")).map(|(_, params)| params)
 }
 
 fn read_challenge(mut params: HashMap<String, String>, proxy: bool) -> Option<Challenge> {
@@ -106,7 +106,8 @@ fn read_challenge(mut params: HashMap<String, String>, proxy: bool) -> Option<Ch
     })
 }
 
-fn algorithm(name: &str) -> Option<Algorithm> {
+/// The hash that a challenge or credentials name (RFC 7616 section 6.1).
+pub(crate) fn algorithm(name: &str) -> Option<Algorithm> {
     let upper = name.to_ascii_uppercase();
     let (base, session) = upper.strip_suffix("-SESS").map_or((upper.as_str(), false), |base| (base, true));
     let kind = match base {

@@ -5,7 +5,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use digest_auth::{AuthContext, AuthorizationHeader, HttpMethod};
+use digest_auth::{AuthContext, AuthorizationHeader, HttpMethod, Qop};
+
+use crate::sip::digest::{algorithm, digest_params};
 
 /// Who may register in the local domain.
 #[derive(Clone)]
@@ -61,7 +63,7 @@ impl Gate {
             Access::Users(users) => users,
         };
         let Some(given) =
-            authorizations.find_map(|header| AuthorizationHeader::parse(header).ok().filter(|h| h.realm == realm))
+            authorizations.find_map(|header| digest_params(header).filter_map(read).find(|given| given.realm == realm))
         else {
             return Admission::Challenged(self.challenges(time, realm, false));
         };
@@ -104,6 +106,29 @@ impl Gate {
         let seconds = u64::from_str_radix(nonce.split_once('-')?.0, 16).ok()?;
         (self.nonce(seconds) == nonce).then(|| time.saturating_sub(Duration::from_secs(seconds)))
     }
+}
+
+/// Credentials as they were given; `None` if they cannot answer a challenge of ours.
+fn read(mut params: HashMap<String, String>) -> Option<AuthorizationHeader> {
+    let mut take = |name| params.remove(name);
+    let qop = match take("qop") {
+        Some(qop) => Some(qop.eq_ignore_ascii_case("auth").then_some(Qop::AUTH)?),
+        None => None,
+    };
+    Some(AuthorizationHeader {
+        realm: take("realm")?,
+        nonce: take("nonce")?,
+        opaque: take("opaque"),
+        userhash: false,
+        algorithm: algorithm(take("algorithm").as_deref().unwrap_or("MD5"))?,
+        response: take("response")?,
+        username: take("username")?,
+        uri: take("uri")?,
+        // Of interest with qop only, and without it our hash would make one up (RFC 2069).
+        cnonce: take("cnonce").filter(|_| qop.is_some()),
+        nc: u32::from_str_radix(take("nc").as_deref().unwrap_or("1"), 16).ok()?,
+        qop,
+    })
 }
 
 /// Equality in a time that does not tell where the first difference is.

@@ -584,7 +584,7 @@ mod tests {
     #[test]
     fn mangled_messages_never_panic() {
         let (domain, _) = domain(Access::Users([("bob".to_owned(), "secret".to_owned())].into()));
-        let authorization = "Authorization: Digest username=\"bob\", realm=\"localhost\", nonce=\"1-2\", uri=\"sip:x\", response=\"0\", qop=auth, nc=1, cnonce=\"c\"\r\n";
+        let authorization = "Authorization: Digest username=\"bob\", opaque=\"\u{e9}\u{2028}\", realm=\"localhost\", nonce=\"1-2\", uri=\"sip:x\", response=\"0\", qop=auth, nc=1, cnonce=\"c\"\r\n";
         let seeds = [
             request("REGISTER", "sip:localhost", "bob", &format!("{authorization}Contact: \"a\" <sip:b@[::1]:5;x>;expires=3, *\r\n")),
             request("INVITE", "sip:bob@localhost", "alice", "Route: <sip:127.0.0.1;lr>\r\nProxy-Require: x\r\n"),
@@ -604,9 +604,10 @@ mod tests {
             let mut bytes = seeds[round % seeds.len()].clone().into_bytes();
             for _ in 0..=random(6) {
                 let at = random(bytes.len());
-                match random(3) {
+                match random(4) {
                     0 => bytes[at] = alphabet[random(alphabet.len())],
                     1 => bytes.insert(at, alphabet[random(alphabet.len())]),
+                    2 => drop(bytes.splice(at..at, "\u{e9}".bytes())),
                     _ => drop(bytes.drain(at..(at + random(9)).min(bytes.len()))),
                 }
             }
