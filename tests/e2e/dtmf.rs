@@ -44,15 +44,16 @@ async fn several_digits_in_one_call_are_sent_one_after_another() {
     let call = stage.call_out(&["pcmu", "dtmf"], PCMU).await;
     stage.phone.call("sendDTMF", &["123".into()]).await.unwrap();
     tokio::time::sleep(Duration::from_millis(1800)).await;
-    let mut digits = Vec::new();
-    let mut last_timestamp = None;
+    let mut events: Vec<(u32, u8, usize)> = Vec::new();
     for packet in call.rtp.seen().iter().filter(|packet| packet.payload_type == 101) {
-        if last_timestamp != Some(packet.timestamp) {
-            digits.push(packet.payload[0]);
-            last_timestamp = Some(packet.timestamp);
+        if events.last().is_none_or(|last| last.0 != packet.timestamp) {
+            events.push((packet.timestamp, packet.payload[0], 0));
         }
+        let last = events.len() - 1;
+        events[last].2 += usize::from(packet.payload[1] >> 7);
     }
-    assert_eq!(digits, [1, 2, 3]);
+    let digits_and_ends: Vec<(u8, usize)> = events.iter().map(|(_, digit, ends)| (*digit, *ends)).collect();
+    assert_eq!(digits_and_ends, [(1, 3), (2, 3), (3, 3)], "nothing is published, and still every digit ends");
 }
 
 #[tokio::test]

@@ -170,9 +170,18 @@ async fn speex_is_relayed_frame_by_frame_untouched_and_in_order() {
 /// Frames are the sender's own, in order, each once, and none is missing. Only where the machine was too busy for the test itself to keep
 /// the pace, some may be: the gateway gives up what comes too late.
 fn assert_in_order(what: &str, sent: &[Vec<u8>], came: &[&[u8]], latest: std::time::Duration) {
+    // When the sender ends without a word, the gateway may fill in for a few packets that will never come.
+    let end = came.iter().rposition(|frame| *frame == sent[sent.len() - 1]).map_or(came.len(), |last| last + 1);
+    let filled = came[..end].iter().rev().take_while(|frame| **frame == sent[sent.len() - 1]).count() - 1;
+    assert!(came.len() - end + filled <= 10, "{what}: {} frames behind the last one", came.len() - end + filled);
+    let came = &came[..end - filled];
     let mut rest = sent.iter();
     for (number, frame) in came.iter().enumerate() {
-        assert!(rest.any(|sent| sent == frame), "{what}: frame {number} was not sent, or came out of order");
+        let known = sent.iter().position(|sent| sent == frame);
+        assert!(
+            rest.any(|sent| sent == frame),
+            "{what}: frame {number} comes out of order; sent as {known:?}: {frame:02x?}"
+        );
     }
     let missing = sent.len() - came.len();
     let allowed = if latest < std::time::Duration::from_millis(40) { 0 } else { sent.len() / 20 };

@@ -34,7 +34,7 @@ async fn rtmpdump_records_what_the_callee_says() {
     let flv = std::fs::read(scratch.path("heard.flv")).unwrap();
     let bodies = flv_audio(&flv);
     let (rate, heard) = voice::decode_bodies(bodies.iter().copied());
-    assert_speech("peer to rtmpdump", Speaker::Ben, rate, &heard, 2.4);
+    assert_speech("peer to rtmpdump", Speaker::Ben, rate, &heard);
 }
 
 /// Bodies of the audio tags of an FLV file (Adobe FLV specification, annex E.4).

@@ -12,6 +12,11 @@ use std::net::{IpAddr, Ipv4Addr};
 /// The namespace's own address: baresip takes no loopback address.
 pub const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 18, 0, 1));
 
+/// Narrowband PESQ of speech after Speex and G.711: 2.75 and more where nothing is lost, and some less where the far end's clock and
+/// jitter buffer are those of a busy machine. `e2e` compares with the bare codecs; here the question is whether two programs understand
+/// each other. Wrong byte order, law, rate or mode all end below 1.7.
+const LEAST_PESQ: f64 = 2.2;
+
 /// A gateway on [`HERE`].
 pub async fn gateway() -> Gateway {
     assert!(
@@ -36,15 +41,16 @@ pub async fn anna_speaks(phone: &Phone) {
 
 /// Speech that went through Speex and G.711 and perhaps a resampler of the far end: recognisable and whole.
 /// `rate` is that of the recording: 8000 or 16000.
-pub fn assert_speech(what: &str, speaker: Speaker, rate: u32, recording: &[i16], least_pesq: f64) {
+pub fn assert_speech(what: &str, speaker: Speaker, rate: u32, recording: &[i16]) {
     let heard = if rate == 16_000 { audio::halve(recording) } else { recording.to_vec() };
     let spoken = speech::pcm(speaker, 8000);
     let score = score::judge(8000, &spoken, &[&heard])[0];
     println!("{what}: {score:.3?}");
-    // Narrowband Speex keeps the waveform to 0.84 by itself, twice in a row to 0.71.
-    assert!(score.correlation > 0.65, "{what}: {score:?}");
-    assert!(score.stoi > 0.88, "{what}: {score:?}");
-    assert!(score.pesq > least_pesq, "{what}: {score:?}");
+    // Narrowband Speex keeps the waveform to 0.84 by itself, twice in a row to 0.71. The far end's jitter buffer may move meanwhile:
+    // each stretch counts by itself, and so does PESQ, but STOI does not.
+    let likeness = audio::piecewise_correlation(&spoken, &heard, score.lag, 8000);
+    assert!(likeness > 0.6, "{what}: {likeness:.3}, {score:?}");
+    assert!(score.pesq > LEAST_PESQ, "{what}: {score:?}");
     let (_, part) = audio::overlap(&spoken, &heard, score.lag);
     let gaps = audio::gaps(part, 0, 8000);
     assert!(gaps.is_empty(), "{what}: a second or more of nothing at {gaps:?}");

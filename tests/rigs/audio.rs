@@ -39,6 +39,23 @@ pub fn correlation(reference: &[i16], heard: &[i16], lag: isize) -> f64 {
     if power == 0.0 { 0.0 } else { dot(a, b) / power }
 }
 
+/// The typical likeness of two-second windows, each aligned by itself around `lag`: what a jitter buffer that moved in between leaves
+/// of a correlation. Windows of silence do not count.
+pub fn piecewise_correlation(reference: &[i16], heard: &[i16], lag: isize, rate: u32) -> f64 {
+    let (window, reach) = (rate as usize * 2, rate as usize / 4);
+    let mut found: Vec<f64> = Vec::new();
+    for (number, piece) in reference.chunks_exact(window).enumerate() {
+        let begin = (number * window) as isize + lag - reach as isize;
+        let begin = usize::try_from(begin).unwrap_or(0).min(heard.len());
+        let around = &heard[begin..(begin + window + 2 * reach).min(heard.len())];
+        if level(piece) > 100.0 {
+            found.push(align(piece, around, 2 * reach).correlation);
+        }
+    }
+    found.sort_by(f64::total_cmp);
+    found.get(found.len() / 2).copied().unwrap_or(0.0)
+}
+
 /// The parts of both that belong together at this lag, of equal length.
 pub fn overlap<'a>(reference: &'a [i16], heard: &'a [i16], lag: isize) -> (&'a [i16], &'a [i16]) {
     let a = &reference[usize::try_from(-lag).unwrap_or(0).min(reference.len())..];

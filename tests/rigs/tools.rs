@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// The tests' own cache (`tests/.cache`, not in git), made if it is missing.
 pub fn cache_dir() -> PathBuf {
@@ -173,11 +173,24 @@ impl Drop for Peer {
     }
 }
 
-fn keep_lines(output: impl AsyncRead + Unpin + Send + 'static, lines: Lines) {
+/// Keeps what comes by lines, also the last one while it has no end yet: status displays end theirs with a carriage return, or not at all.
+fn keep_lines(mut output: impl AsyncRead + Unpin + Send + 'static, lines: Lines) {
     tokio::spawn(async move {
-        let mut reader = BufReader::new(output).lines();
-        while let Ok(Some(line)) = reader.next_line().await {
-            lines.lock().unwrap().push(line);
+        let mut buffer = vec![0; 4096];
+        let mut open: Option<usize> = None;
+        while let Ok(length @ 1..) = output.read(&mut buffer).await {
+            let mut lines = lines.lock().unwrap();
+            for piece in String::from_utf8_lossy(&buffer[..length]).split_inclusive(['\n', '\r']) {
+                let text = piece.trim_end_matches(['\n', '\r']);
+                let line = *open.get_or_insert_with(|| {
+                    lines.push(String::new());
+                    lines.len() - 1
+                });
+                lines[line].push_str(text);
+                if text.len() < piece.len() {
+                    open = None;
+                }
+            }
         }
     });
 }
