@@ -10,8 +10,6 @@ use crate::{
 };
 
 const FRAME: MediaTime = MediaTime::from_ms(20);
-/// A lost Speex frame is hidden by its forerunner so often; then the phone hears silence.
-const MAX_REPEATS: u32 = 2;
 
 /// From one source codec to the phone's codec.
 pub(super) struct Route {
@@ -68,7 +66,7 @@ impl Route {
         let frames = (length.to_ms() / 20).max(1) as usize;
         let Self { kind, next: place, .. } = self;
         match kind {
-            Kind::Speex(relay) => relay.conceal(place, frames, emit),
+            Kind::Speex(relay) => relay.conceal(place, frames, next, emit),
             Kind::Bytes(relay) => relay.conceal(place, frames, next, emit),
             Kind::Linear(transcoder) => transcoder.conceal(place, frames, next, emit),
         }
@@ -120,13 +118,14 @@ fn invent(concealer: &mut Concealer, decoder: &mut Decoder, count: usize, next: 
 struct SpeexRelay {
     joiner: FrameJoiner,
     last: Vec<u8>,
-    repeats: u32,
+    /// `last` has stood in for a lost frame.
+    repeated: bool,
 }
 
 impl SpeexRelay {
     fn play(&mut self, next: &mut MediaTime, payload: &[u8], emit: Emit<'_>) -> Result<MediaTime, CodecError> {
         let map = FrameMap::of(payload).map_err(|_| CodecError::Malformed)?;
-        self.repeats = 0;
+        self.repeated = false;
         if map.count() == 1 {
             self.last.clear();
             self.last.extend_from_slice(payload);
@@ -142,12 +141,23 @@ impl SpeexRelay {
         Ok(MediaTime::from_ms(20 * map.count() as i64))
     }
 
-    fn conceal(&mut self, next: &mut MediaTime, frames: usize, emit: Emit<'_>) -> u64 {
-        let allowed = MAX_REPEATS - self.repeats;
-        let repeats = if self.last.is_empty() { 0 } else { allowed.min(frames as u32) };
-        self.repeats += repeats;
-        (0..repeats).for_each(|_| give(next, &self.last, emit));
-        repeats as u64
+    /// The frame before the gap once more, then silence, then the frame behind the gap ahead of its time: measured to
+    /// be better than more repetitions of the first, or none.
+    fn conceal(&mut self, place: &mut MediaTime, frames: usize, next: Option<&[u8]>, emit: Emit<'_>) -> u64 {
+        let end = *place + MediaTime::from_ms(20 * frames as i64);
+        let mut made = 0;
+        if !self.repeated && !self.last.is_empty() {
+            self.repeated = true;
+            give(place, &self.last, emit);
+            made += 1;
+        }
+        let next = next.filter(|payload| FrameMap::of(payload).is_ok_and(|map| map.count() == 1));
+        if let Some(payload) = next.filter(|_| made < frames) {
+            *place = end - FRAME;
+            give(place, payload, emit);
+            made += 1;
+        }
+        made as u64
     }
 }
 

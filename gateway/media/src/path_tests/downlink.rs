@@ -155,6 +155,20 @@ fn loss_is_concealed_better_than_by_holes() {
 }
 
 #[test]
+fn a_gap_in_relayed_speex_is_filled_from_both_sides() {
+    let packets = speech(Codec::SpeexWideband, 1000, 1);
+    let mut rig = Rig::new(Codec::SpeexWideband, Codec::SpeexWideband);
+    for (n, packet) in packets.iter().enumerate().filter(|(n, _)| !(20..23).contains(n)) {
+        rig.feed(epoch() + ms(20.0 * n as f64), Input::Rtp(packet));
+    }
+    let around: Vec<_> =
+        messages_of(&rig).into_iter().filter(|(timestamp, _)| (380..=460).contains(timestamp)).collect();
+    let payload = |n: usize| &packets[n][12..];
+    let expected = [(380, payload(19)), (400, payload(19)), (440, payload(23)), (460, payload(23))];
+    assert_eq!(around.iter().map(|(timestamp, body)| (*timestamp, &body[1..])).collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn an_outage_fades_out_and_the_stream_goes_on_in_time() {
     let packets = speech(Codec::Pcmu, 6000, 1);
     for outage in [5, 20, 100] {
