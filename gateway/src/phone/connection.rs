@@ -360,6 +360,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         }
         if self.leaving.is_none() {
             self.leaving = Some(now);
+            if self.welcomed {
+                info!("phone gone");
+            }
             if let Some(line) = &mut self.line {
                 line.hang_up(now);
                 self.drain(now);

@@ -163,6 +163,10 @@ fn address(app: &str) -> Result<String, String> {
     let wrong =
         || Err(format!("{:?} is no SIP address: connect to {APPLICATION}/user@domain", shortened(address, 128)));
     match address.rsplit_once('@') {
+        // It would show in From and in logs.
+        Some((user, _)) if user.contains(':') => {
+            Err("A password does not belong into the address: give it to connect".into())
+        }
         Some((user, domain)) if !user.is_empty() && !domain.is_empty() && address.len() <= TEXT_MAX => {
             let sound = |c: char| !c.is_whitespace() && !c.is_control() && !"<>\"@,;".contains(c);
             if user.chars().all(sound) && domain.chars().all(sound) { Ok(address.into()) } else { wrong() }
@@ -185,6 +189,19 @@ pub fn call(indication: &Indication) -> Option<(&'static str, Vec<Value>)> {
         Indication::Rejected(reason) => ("rejected", vec![text(reason)]),
         Indication::Byed => ("byed", Vec::new()),
         Indication::Holded(value) => ("holded", vec![(*value).into()]),
+        Indication::Registered { seconds } => ("registered", vec![(*seconds as f64).into()]),
+        Indication::Unregistered(reason) => ("unregistered", vec![text(reason)]),
+        Indication::Dtmf(digit) => ("dtmf", vec![text(&digit.to_string())]),
+        Indication::ReceivedMessage { from, text: body } => ("receivedMessage", vec![text(from), text(body)]),
+        Indication::ReceivedPagingMessage { from, text: body } => {
+            ("receivedPagingMessage", vec![text(from), text(body)])
+        }
+        Indication::MessageSent(message) => ("messageSent", vec![(message.0 as f64).into()]),
+        Indication::MessageFailed { message, reason } => {
+            ("messageFailed", vec![(message.0 as f64).into(), text(reason)])
+        }
+        Indication::Transferred(status) => ("transferred", vec![text(status)]),
+        Indication::EarlyMedia => ("earlyMedia", Vec::new()),
     })
 }
 
@@ -327,6 +344,7 @@ mod tests {
             assert_eq!(connect(path, &[]).ok().map(|account| account.address).as_deref(), Some("a@b"), "{path}");
         }
         assert_eq!(connect("", &[]).err().unwrap(), "Missing app path");
+        assert!(!connect("sip/alice:S3cr3t@b", &[]).err().unwrap().contains("S3cr3t"));
         for other in ["live", "live/a@b", "SIP/a@b", "sipx/a@b"] {
             assert!(connect(other, &[]).err().unwrap().starts_with("Unknown application"), "{other}");
         }
