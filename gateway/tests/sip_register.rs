@@ -247,6 +247,24 @@ async fn an_unregister_ends_whatever_the_registrar_does() {
 }
 
 #[tokio::test]
+async fn an_agent_dropped_while_it_unregisters_still_answers_the_challenge() {
+    let (rig, _) = Rig::registered().await;
+    rig.agent.perform(SipAction::Unregister);
+    let Rig { agent, events, peer, stack, .. } = rig;
+    drop((agent, events));
+    let first = peer.expect("REGISTER").await;
+    peer.respond(&first, "401 Unauthorized", "reg", "WWW-Authenticate: Digest realm=\"home\", nonce=\"n1\"\r\n", "")
+        .await;
+    let second = peer.expect("REGISTER").await;
+    assert_eq!(second.get("Expires"), "0");
+    assert!(is_right(&second, "Authorization", "secret"));
+    peer.respond(&second, "200 OK", "reg", "", "").await;
+    let started = std::time::Instant::now();
+    stack.shutdown(Duration::from_secs(5)).await;
+    assert!(started.elapsed() < Duration::from_secs(1), "the agent is gone");
+}
+
+#[tokio::test]
 async fn an_outbound_proxy_gets_the_register_with_a_route() {
     let proxy = sip_common::Peer::new().await;
     let mut config = config();

@@ -19,15 +19,13 @@ use super::digest::{Credentials, challenges};
 use super::endpoint::Shared;
 use super::mail::{Mail, TransactionId};
 use super::message;
-use super::registration::{Registration, Wish, granted};
+use super::registration::{Registration, Wish};
 use super::request::Draft;
 use super::transaction::{Way, start_client};
 use super::{AttachError, Identity, SipAgent};
 
 /// How often a `stale` nonce is followed for one request; the first challenge is not counted.
 const STALE_ANSWERS: u8 = 2;
-/// Realms that the registrar has asked for.
-const REALMS: usize = 4;
 /// What it hears when nobody answers (contract section 2).
 pub(super) const NO_ANSWER: (u16, &str) = (408, "Request timeout");
 
@@ -72,7 +70,7 @@ pub(super) struct Pending {
     /// Where it went and with which Via.
     pub(super) sent: Option<(SocketAddr, String)>,
     /// Realm of its credentials.
-    realm: Option<String>,
+    pub(super) realm: Option<String>,
 }
 
 /// The state of one user agent.
@@ -81,14 +79,14 @@ pub(super) struct Agent {
     pub(super) names: Names,
     mailbox: mpsc::Sender<Mail>,
     pub(super) outbox: VecDeque<SipEvent>,
-    credentials: Option<Credentials>,
+    pub(super) credentials: Option<Credentials>,
     /// Realms that a REGISTER of ours was challenged with and accepted in.
-    realms: Vec<String>,
+    pub(super) realms: Vec<String>,
     /// Where REGISTER was accepted.
-    registrar: Option<IpAddr>,
+    pub(super) registrar: Option<IpAddr>,
     reach: Reach,
     pub(super) registration: Registration,
-    unregister_by: Option<Instant>,
+    pub(super) unregister_by: Option<Instant>,
     pub(super) calls: BTreeMap<CallHandle, Call>,
     pub(super) pending: HashMap<TransactionId, Pending>,
     next_transaction: TransactionId,
@@ -209,13 +207,19 @@ impl Agent {
                 }
             }
         }
+        // What was asked before the end is still done: `Unregister` above all.
+        while let Ok(action) = actions.try_recv() {
+            self.perform(action);
+        }
         self.leave(mail).await;
     }
 
     /// Ends what is open and waits for the answers, as long as a transaction may take.
     async fn leave(mut self, mut mail: mpsc::Receiver<Mail>) {
         self.leaving = true;
-        self.pending.retain(|_, p| p.purpose != Purpose::Register);
+        // An un-REGISTER under way is seen through; a REGISTER is of no use any more.
+        let unregistering = self.unregister_by.is_some();
+        self.pending.retain(|_, p| p.purpose != Purpose::Register || unregistering);
         for call in self.calls.keys().copied().collect::<Vec<_>>() {
             self.hang_up(call);
         }
@@ -250,6 +254,14 @@ impl Agent {
             SipAction::Reinvite { call, sdp } => self.reinvite(call, sdp),
             SipAction::AnswerReinvite { call, answer } => self.answer_reinvite(call, answer),
             SipAction::Bye { call } => self.bye(call),
+            SipAction::Refer { call, .. } => {
+                let status = sip_status((501, "Not Implemented"));
+                self.emit(SipEvent::ReferAnswered { call, status, reports: false });
+            }
+            SipAction::SendMessage { message, .. } => {
+                self.emit(SipEvent::MessageDone { message, status: sip_status((501, "Not Implemented")) });
+            }
+            SipAction::AnswerMessage { .. } => {}
         }
     }
 
@@ -277,7 +289,7 @@ impl Agent {
         self.send_as(purpose, draft, way, None)
     }
 
-    fn send_as(&mut self, purpose: Purpose, draft: Draft, way: Way, realm: Option<String>) -> TransactionId {
+    pub(super) fn send_as(&mut self, purpose: Purpose, draft: Draft, way: Way, realm: Option<String>) -> TransactionId {
         self.next_transaction += 1;
         let id = self.next_transaction;
         start_client(&self.shared, &self.mailbox, id, draft.clone(), way);
@@ -393,94 +405,6 @@ impl Agent {
         match &self.shared.proxy {
             Some(proxy) => (vec![format!("<sip:{};lr>", proxy.host_port())], proxy.clone()),
             None => (Vec::new(), target.clone()),
-        }
-    }
-
-    fn want(&mut self, wish: Wish) {
-        if let Some(wish) = self.registration.want(wish) {
-            self.send_register(wish);
-        }
-    }
-
-    fn unregister(&mut self) {
-        if !self.registration.is_known() {
-            return self.emit(SipEvent::Unregistered);
-        }
-        self.unregister_by = Some(Instant::now() + self.shared.patience());
-        self.want(Wish::new(std::time::Duration::ZERO));
-    }
-
-    fn send_register(&mut self, wish: Wish) {
-        let names = &self.names;
-        let (routes, next_hop) = self.way_out(&names.domain);
-        let mut draft = self.registration.request(
-            wish,
-            &names.domain.host_port(),
-            &names.address,
-            &names.contact,
-            routes,
-            next_hop,
-        );
-        let realm = self.realms.last().cloned();
-        if let (Some(credentials), Some(realm)) = (&mut self.credentials, &realm) {
-            draft.credentials = credentials.reuse(realm, "REGISTER", &draft.uri, b"");
-        }
-        self.send_as(Purpose::Register, draft, Way::Resolve, realm);
-    }
-
-    fn on_register_response(&mut self, id: TransactionId, response: &Response, status: SipStatus) {
-        if status.code == 423
-            && let Some(wish) = self.registration.lengthen(&response.headers)
-        {
-            self.pending.remove(&id);
-            return self.send_register(wish);
-        }
-        if status.code >= 300 {
-            return self.on_failure(id, status);
-        }
-        let pending = self.pending.remove(&id);
-        if let Some(pending) = pending {
-            self.registrar = pending.sent.map(|(to, _)| to.ip());
-            if let Some(realm) = pending.realm.filter(|realm| !self.realms.contains(realm)) {
-                self.realms.truncate(REALMS - 1);
-                self.realms.push(realm);
-            }
-        }
-        let (done, next) = self.registration.finish();
-        let asked = done.map_or_else(Default::default, |wish| wish.expires);
-        let expires = granted(&response.headers, &self.names.token, asked);
-        self.registration.bound = !asked.is_zero() && !expires.is_zero();
-        match (asked.is_zero(), expires.is_zero()) {
-            (true, _) => self.unregistered(),
-            (false, false) => self.emit(SipEvent::Registered { expires }),
-            (false, true) => {
-                self.emit(SipEvent::RegisterFailed(sip_status((500, "Registration not kept by the registrar"))))
-            }
-        }
-        if let Some(wish) = next {
-            self.send_register(wish);
-        }
-    }
-
-    fn on_register_failed(&mut self, status: SipStatus) {
-        // A nonce that did not work is not offered again.
-        if let (Some(credentials), Some(realm)) = (&mut self.credentials, self.realms.last()) {
-            credentials.forget(realm);
-        }
-        let (done, next) = self.registration.finish();
-        match done.is_some_and(|wish| wish.expires.is_zero()) {
-            true => self.unregistered(),
-            false => self.emit(SipEvent::RegisterFailed(status)),
-        }
-        if let Some(wish) = next {
-            self.send_register(wish);
-        }
-    }
-
-    fn unregistered(&mut self) {
-        self.registration.bound = false;
-        if self.unregister_by.take().is_some() {
-            self.emit(SipEvent::Unregistered);
         }
     }
 

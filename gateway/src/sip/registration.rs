@@ -2,14 +2,22 @@
 
 use std::time::Duration;
 
-use rsipstack::sip::{Headers, Method};
+use phone_agent::{SipEvent, SipStatus};
+use rsipstack::sip::{Headers, Method, Response};
+use tokio::time::Instant;
 
 use super::address::{NameAddr, SipUri};
+use super::agent::{Agent, Purpose, sip_status};
+use super::mail::TransactionId;
 use super::message::{all, text};
 use super::request::Draft;
+use super::transaction::Way;
 
 /// The registrar may lengthen our wish by 423, up to here.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// Realms that the registrar has asked for.
+const REALMS: usize = 4;
 
 /// One binding, from the first REGISTER to the last; Call-ID stays and CSeq rises (RFC 3261 section 10.2).
 #[derive(Debug)]
@@ -121,6 +129,96 @@ pub(crate) fn granted(headers: &Headers, token: &str, asked: Duration) -> Durati
     let seconds =
         ours.and_then(|c| c.param("expires")).or(text(headers, "Expires")).and_then(|s| s.parse::<u32>().ok());
     seconds.map_or(asked, |s| Duration::from_secs(s.into()))
+}
+
+impl Agent {
+    pub(super) fn want(&mut self, wish: Wish) {
+        if let Some(wish) = self.registration.want(wish) {
+            self.send_register(wish);
+        }
+    }
+
+    pub(super) fn unregister(&mut self) {
+        if !self.registration.is_known() {
+            return self.emit(SipEvent::Unregistered);
+        }
+        self.unregister_by = Some(Instant::now() + self.shared.patience());
+        self.want(Wish::new(Duration::ZERO));
+    }
+
+    fn send_register(&mut self, wish: Wish) {
+        let names = &self.names;
+        let (routes, next_hop) = self.way_out(&names.domain);
+        let mut draft = self.registration.request(
+            wish,
+            &names.domain.host_port(),
+            &names.address,
+            &names.contact,
+            routes,
+            next_hop,
+        );
+        let realm = self.realms.last().cloned();
+        if let (Some(credentials), Some(realm)) = (&mut self.credentials, &realm) {
+            draft.credentials = credentials.reuse(realm, "REGISTER", &draft.uri, b"");
+        }
+        self.send_as(Purpose::Register, draft, Way::Resolve, realm);
+    }
+
+    pub(super) fn on_register_response(&mut self, id: TransactionId, response: &Response, status: SipStatus) {
+        if status.code == 423
+            && let Some(wish) = self.registration.lengthen(&response.headers)
+        {
+            self.pending.remove(&id);
+            return self.send_register(wish);
+        }
+        if status.code >= 300 {
+            return self.on_failure(id, status);
+        }
+        let pending = self.pending.remove(&id);
+        if let Some(pending) = pending {
+            self.registrar = pending.sent.map(|(to, _)| to.ip());
+            if let Some(realm) = pending.realm.filter(|realm| !self.realms.contains(realm)) {
+                self.realms.truncate(REALMS - 1);
+                self.realms.push(realm);
+            }
+        }
+        let (done, next) = self.registration.finish();
+        let asked = done.map_or_else(Default::default, |wish| wish.expires);
+        let expires = granted(&response.headers, &self.names.token, asked);
+        self.registration.bound = !asked.is_zero() && !expires.is_zero();
+        match (asked.is_zero(), expires.is_zero()) {
+            (true, _) => self.unregistered(),
+            (false, false) => self.emit(SipEvent::Registered { expires }),
+            (false, true) => {
+                self.emit(SipEvent::RegisterFailed(sip_status((500, "Registration not kept by the registrar"))))
+            }
+        }
+        if let Some(wish) = next {
+            self.send_register(wish);
+        }
+    }
+
+    pub(super) fn on_register_failed(&mut self, status: SipStatus) {
+        // A nonce that did not work is not offered again.
+        if let (Some(credentials), Some(realm)) = (&mut self.credentials, self.realms.last()) {
+            credentials.forget(realm);
+        }
+        let (done, next) = self.registration.finish();
+        match done.is_some_and(|wish| wish.expires.is_zero()) {
+            true => self.unregistered(),
+            false => self.emit(SipEvent::RegisterFailed(status)),
+        }
+        if let Some(wish) = next {
+            self.send_register(wish);
+        }
+    }
+
+    pub(super) fn unregistered(&mut self) {
+        self.registration.bound = false;
+        if self.unregister_by.take().is_some() {
+            self.emit(SipEvent::Unregistered);
+        }
+    }
 }
 
 #[cfg(test)]
