@@ -195,13 +195,10 @@ impl Config {
             None => writeln!(text, "  HTTP  off"),
         }
         .expect("a String takes all");
-        let _ = writeln!(
-            text,
-            "  RTP   {}",
-            self.rtp_ports
-                .as_ref()
-                .map_or_else(|| "ports that the system gives".into(), |ports| format!("ports {ports}"))
-        );
+        let _ = match &self.rtp_ports {
+            Some(ports) => writeln!(text, "  RTP   ports {ports}, room for {} calls", ports.even_ports().len()),
+            None => writeln!(text, "  RTP   ports that the system gives"),
+        };
         if let Some(ip) = self.external_ip {
             let _ = writeln!(text, "        advertised as {ip}");
         }
