@@ -46,7 +46,13 @@ async fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    process::raise_file_limit();
+    let files = process::raise_file_limit();
+    // A phone is one socket here and one there, a call three more there.
+    let needed = options.idle + 4 * options.calls + 100;
+    if needed > files {
+        eprintln!("{needed} open files are needed in one process, but {files} are allowed here");
+        return ExitCode::from(2);
+    }
     let figures = measure(&options).await;
     figures.print(&options);
     if figures.failed_calls == 0 && figures.lost_share() < 0.01 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -183,16 +189,12 @@ async fn measure(options: &Options) -> Figures {
     let downlink = audio_plan::downlink(options.codec, phone_mode == Mode::Wideband);
     judge(options.codec, &uplink, &downlink, &reports, &calls, &mut figures);
     if options.baseline {
-        match options.codec {
-            SipCodec::Pcmu => {
-                figures.libspeex_percent = Some(baseline::libspeex(phone_mode).percent_of_a_core());
-                figures.ours_percent = Some(baseline::ours(phone_mode).percent_of_a_core());
-            }
-            SipCodec::Speex => {
-                let seconds = options.seconds.min(10);
-                figures.mover_percent = Some(baseline::moving(options.calls.max(1), seconds, options.codec).await);
-            }
+        if options.codec == SipCodec::Pcmu {
+            figures.libspeex_percent = Some(baseline::libspeex(phone_mode).percent_of_a_core());
+            figures.ours_percent = Some(baseline::ours(phone_mode).percent_of_a_core());
         }
+        let seconds = options.seconds.min(10);
+        figures.mover_percent = Some(baseline::moving(options.calls.max(1), seconds, options.codec).await);
     }
     figures
 }
@@ -292,6 +294,11 @@ impl Figures {
                     self.cpu_per_call / percent
                 );
             }
+        }
+        if let (Some(codec), Some(moving)) = (self.ours_percent, self.mover_percent) {
+            let both = codec + moving;
+            let ratio = self.cpu_per_call / both;
+            println!("  own codec and mover     {both:>9.3} % of a core: the gateway needs {ratio:.2} x");
         }
         println!("  memory, empty gateway   {:>9.0} kB", self.base_bytes as f64 / 1024.0);
         if let Some(bytes) = self.idle_bytes {

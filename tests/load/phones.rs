@@ -143,6 +143,18 @@ impl LoadPhone {
         Ok(publish)
     }
 
+    /// Reads for a while.
+    async fn linger(&mut self, time: Duration) -> Result<(), Failure> {
+        let end = tokio::time::Instant::now() + time;
+        loop {
+            while self.flush().await?.is_some() {}
+            match tokio::time::timeout_at(end, self.stream.read(&mut self.buffer[..])).await {
+                Ok(read) => self.take(read)?,
+                Err(_) => return Ok(()),
+            }
+        }
+    }
+
     /// Reads until the phase changes to `until` or beyond; with bodies, sends one every 20 ms.
     async fn live(
         &mut self,
@@ -222,6 +234,8 @@ async fn call_through(
     phone.live(phases, Phase::Speak, None).await?;
     phone.heard.clear();
     phone.live(phases, Phase::Leave, Some((publish, &orders.bodies, &mut report.sent))).await?;
+    // What is on its way still counts.
+    phone.linger(Duration::from_millis(200)).await?;
     report.heard = std::mem::take(&mut phone.heard);
     phone.session.call(Instant::now(), "bye", &[]);
     phone.until("bye", |event| matches!(event, ClientEvent::Result { .. }).then_some(Ok(()))).await

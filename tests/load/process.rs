@@ -31,8 +31,16 @@ pub(crate) fn udp_overflows() -> u64 {
         .unwrap_or(0)
 }
 
-/// Lets this process and its children open as many files as the system allows.
-pub(crate) fn raise_file_limit() {
-    let pid = std::process::id().to_string();
-    let _ = std::process::Command::new("prlimit").args(["--pid", &pid, "--nofile=65536:65536"]).status();
+/// Lets this process and its children open as many files as the system allows, and says how many that is.
+pub(crate) fn raise_file_limit() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let row = limits.lines().find(|line| line.starts_with("Max open files")).unwrap_or_default();
+    let numbers: Vec<usize> = row.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let [soft, hard] = numbers.as_slice() else { return usize::MAX };
+    if soft < hard {
+        let pid = std::process::id().to_string();
+        let _ =
+            std::process::Command::new("prlimit").args(["--pid", &pid, &format!("--nofile={hard}:{hard}")]).status();
+    }
+    *hard
 }
