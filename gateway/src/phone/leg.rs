@@ -5,6 +5,7 @@
 //!  Leg::open ----------> reserved ------------> up (path) ------------> dropped: ports rest, the place is free
 //! ```
 
+use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -113,10 +114,10 @@ impl Leg {
     /// Takes what came on the ports. True if there was more than one turn's worth.
     pub(super) fn receive(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         let mut more = false;
-        let mut space = [0; DATAGRAM_MAX];
+        let mut space = [MaybeUninit::uninit(); DATAGRAM_MAX];
         for channel in [Channel::Rtp, Channel::Rtcp] {
             more |= (0..BURST).all(|_| {
-                let mut buffer = ReadBuf::new(&mut space);
+                let mut buffer = ReadBuf::uninit(&mut space);
                 match self.sockets.poll_recv(cx, channel, &mut buffer) {
                     Poll::Pending => false,
                     Poll::Ready(Err(error)) => {

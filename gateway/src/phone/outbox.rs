@@ -123,7 +123,11 @@ impl Outbox {
                 *piece = IoSlice::new(bytes);
                 count += 1;
             }
-            let written = ready!(Pin::new(&mut *socket).poll_write_vectored(cx, &pieces[..count]))?;
+            let socket = Pin::new(&mut *socket);
+            let written = match &pieces[..count] {
+                [single] => ready!(socket.poll_write(cx, single))?,
+                several => ready!(socket.poll_write_vectored(cx, several))?,
+            };
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
