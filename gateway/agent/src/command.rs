@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use crate::{MessageHandle, Topics};
+
 /// Who the phone is, from the app path and the arguments of `connect`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Account {
@@ -85,11 +87,34 @@ pub enum Command {
     },
     /// `hold` and resume.
     Hold(bool),
+    /// `subscribe`, or what `connect` asked for: these indications may be told from now on, besides those asked for before.
+    Subscribe(Topics),
+    /// `transfer`: the peer shall call `destination` instead of us.
+    Transfer {
+        /// As the phone wrote it.
+        destination: String,
+    },
+    /// `sendMessage`: a text for the peer of the call.
+    SendMessage {
+        /// New handle.
+        message: MessageHandle,
+        /// As the phone wrote it.
+        text: String,
+    },
+    /// `sendPagingMessage`: a text for anybody.
+    SendPagingMessage {
+        /// New handle.
+        message: MessageHandle,
+        /// As the phone wrote it.
+        destination: String,
+        /// As the phone wrote it.
+        text: String,
+    },
     /// The RTMP connection is gone or the gateway shuts down: end the call, un-register, then [`crate::Output::Finished`].
     Disconnect,
 }
 
-/// What the phone is told.
+/// What the phone is told. Those with a topic are told only to a phone that has asked for it: see [`Indication::topic`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Indication {
     /// `connect` succeeded.
@@ -120,6 +145,42 @@ pub enum Indication {
     Byed,
     /// The peer put us on hold or took us back.
     Holded(bool),
+    /// The registration stands: with `connect`, and again after it was lost.
+    Registered {
+        /// For how long the registrar granted it.
+        seconds: u64,
+    },
+    /// A refresh of the registration failed: code and phrase. It is tried again; told once until it is back.
+    Unregistered(String),
+    /// The peer pressed a key: `0-9 * # A-D`.
+    Dtmf(char),
+    /// A text from the peer, in the call.
+    ReceivedMessage {
+        /// As in `Invited`.
+        from: String,
+        /// The text.
+        text: String,
+    },
+    /// A text from anybody, outside of calls.
+    ReceivedPagingMessage {
+        /// As in `Invited`.
+        from: String,
+        /// The text.
+        text: String,
+    },
+    /// A text of the phone's has arrived.
+    MessageSent(MessageHandle),
+    /// A text of the phone's was refused: code and phrase, or a sentence.
+    MessageFailed {
+        /// Which.
+        message: MessageHandle,
+        /// Why.
+        reason: String,
+    },
+    /// How far a transfer has got, as the peer reports it: code and phrase, or a sentence if the gateway refused it.
+    Transferred(String),
+    /// The peer can be heard although it has not answered yet.
+    EarlyMedia,
 }
 
 /// The two arguments of `accepted` (contract section 7).

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, time::Instant};
 
-use crate::{Indication, MediaAction, Output, SipAction, call::Leaving, dice::Dice};
+use crate::{Indication, MediaAction, Output, SipAction, Topics, call::Leaving, dice::Dice};
 
 /// Borrowed by one transition.
 pub(crate) struct Context<'a> {
@@ -10,6 +10,8 @@ pub(crate) struct Context<'a> {
     pub(crate) out: &'a mut VecDeque<Output>,
     pub(crate) dice: &'a mut Dice,
     pub(crate) leaving: &'a mut Vec<Leaving>,
+    /// What the phone has asked to be told.
+    pub(crate) topics: Topics,
 }
 
 impl Context<'_> {
@@ -17,7 +19,11 @@ impl Context<'_> {
         self.out.push_back(Output::Sip(action));
     }
 
+    /// Tells the phone, if it knows the word.
     pub(crate) fn tell(&mut self, indication: Indication) {
+        if indication.topic().is_some_and(|topic| !self.topics.contains(topic)) {
+            return;
+        }
         self.out.push_back(Output::Indication(indication));
     }
 

@@ -18,14 +18,19 @@ mod context;
 pub mod destination;
 mod dice;
 mod limits;
+mod messages;
+mod pace;
+mod presses;
 mod reason;
 mod registration;
 pub mod sip;
 #[cfg(test)]
 mod tests;
+pub mod topics;
 pub mod user_agent;
 mod words;
 
 pub use command::{Account, CodecWord, Command, Indication, SpeexRate};
-pub use sip::{CallHandle, SipAction, SipEvent, SipStatus};
+pub use sip::{CallHandle, MessageHandle, MessageTarget, SipAction, SipEvent, SipStatus};
+pub use topics::{Topic, Topics};
 pub use user_agent::{Input, MediaAction, Output, UserAgent};

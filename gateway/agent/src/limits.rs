@@ -12,6 +12,20 @@ pub(crate) const MAX_DIGITS: usize = 64;
 pub(crate) const MAX_PHRASE: usize = 128;
 /// Most calls that the phone has left and that are not over yet at the SIP side. Beyond it no new call begins.
 pub(crate) const MAX_LEAVING: usize = 8;
+/// Longest text of a message that the phone sends, bytes. RFC 3428 section 8: a MESSAGE has at most 1300, headers included.
+pub(crate) const MAX_MESSAGE_SENT: usize = 800;
+/// Longest text of a message that is taken, bytes.
+pub(crate) const MAX_MESSAGE_RECEIVED: usize = 4096;
+/// Most messages of the phone that wait for their answers.
+pub(crate) const MAX_MESSAGES_UNDER_WAY: usize = 8;
+/// Messages that may come at once, in either direction.
+pub(crate) const MESSAGE_BURST: u32 = 10;
+/// And one more after each such time.
+pub(crate) const MESSAGE_INTERVAL: Duration = Duration::from_millis(500);
+/// Digits that wait for their double from the peer's other way of sending them.
+pub(crate) const MAX_PRESSES: usize = 16;
+/// How long they wait.
+pub(crate) const DOUBLE_LIMIT: Duration = Duration::from_secs(3);
 
 /// What REGISTER asks for (contract section 2).
 pub(crate) const REGISTER_EXPIRES: Duration = Duration::from_secs(180);
@@ -32,6 +46,8 @@ pub(crate) const RETRY_REFUSED: Duration = Duration::from_secs(30 * 60);
 pub(crate) const RING_AGAIN: Duration = Duration::from_secs(60);
 /// An offer of ours in the 200 of a re-INVITE is forgotten when no ACK came: 64*T1 and some.
 pub(crate) const LATE_OFFER_LIMIT: Duration = Duration::from_secs(40);
+/// A transfer of which nothing was heard for so long has come to nothing: longer than phones ring.
+pub(crate) const TRANSFER_LIMIT: Duration = Duration::from_secs(180);
 /// A left call that the SIP stack never reports as over is forgotten after this: 64*T1 and some.
 pub(crate) const LEAVING_LIMIT: Duration = Duration::from_secs(40);
 /// On `Disconnect`: how long a call may take to end before the un-REGISTER goes out anyway.

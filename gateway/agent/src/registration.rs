@@ -86,8 +86,12 @@ impl Registration {
             Self::Registering => {
                 tracing::info!("registered");
                 ctx.tell(Indication::Connected);
+                ctx.tell(Indication::Registered { seconds: expires.as_secs() });
             }
-            Self::Refreshing { failures: 1.. } => tracing::info!("registered again"),
+            Self::Refreshing { failures: 1.. } => {
+                tracing::info!("registered again");
+                ctx.tell(Indication::Registered { seconds: expires.as_secs() });
+            }
             Self::Refreshing { .. } => {}
             _ => return,
         }
@@ -104,6 +108,9 @@ impl Registration {
                 let failures = failures.saturating_add(1);
                 let pause = ctx.dice.about(retry_after(status, failures));
                 tracing::warn!(%status, failures, ?pause, "registration lost");
+                if failures == 1 {
+                    ctx.tell(Indication::Unregistered(reason::text(status)));
+                }
                 *self = Self::Retrying { at: ctx.now + pause, failures };
             }
             _ => {}

@@ -8,6 +8,20 @@ use std::{fmt, time::Duration};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CallHandle(pub u64);
 
+/// Names one text message (RFC 3428). Each direction counts for itself: the driver for those that the phone sends, the stack for
+/// those that come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MessageHandle(pub u64);
+
+/// Where a text message of the phone's goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MessageTarget {
+    /// To the peer of a call, inside its dialog.
+    Call(CallHandle),
+    /// Outside any dialog: a checked SIP URI or name-addr, without CR, LF or NUL.
+    Address(String),
+}
+
 /// A SIP status line's code and phrase (RFC 3261 section 7.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SipStatus {
@@ -92,6 +106,30 @@ pub enum SipAction {
     Bye {
         /// Which call.
         call: CallHandle,
+    },
+    /// REFER (RFC 3515): the peer shall call `target`. Answered by `ReferAnswered` and, if the peer reports, `ReferProgress`*. A
+    /// second one makes the stack forget the first.
+    Refer {
+        /// Which call.
+        call: CallHandle,
+        /// A checked SIP URI or name-addr, without CR, LF or NUL.
+        target: String,
+    },
+    /// MESSAGE with a `text/plain` body; answered by `MessageDone`.
+    SendMessage {
+        /// New handle.
+        message: MessageHandle,
+        /// Where to.
+        target: MessageTarget,
+        /// The body.
+        text: String,
+    },
+    /// Final response to a MESSAGE.
+    AnswerMessage {
+        /// Which message.
+        message: MessageHandle,
+        /// 200, or why not.
+        status: SipStatus,
     },
 }
 
@@ -187,13 +225,57 @@ pub enum SipEvent {
         /// Which call.
         call: CallHandle,
     },
+    /// Final answer to our REFER; 408 for none at all, 503 when nothing could be sent.
+    ReferAnswered {
+        /// Which call.
+        call: CallHandle,
+        /// Code and phrase.
+        status: SipStatus,
+        /// After a 2xx: the peer will report. `false` if it said `Refer-Sub: false` (RFC 4488).
+        reports: bool,
+    },
+    /// The peer's NOTIFY on our REFER, which may come before the REFER's answer (RFC 3515 section 2.4.4); the stack has answered it.
+    ReferProgress {
+        /// Which call.
+        call: CallHandle,
+        /// The status line in its sipfrag.
+        status: SipStatus,
+        /// The peer reports no more.
+        last: bool,
+    },
+    /// A digit in an INFO (`application/dtmf-relay` or `application/dtmf`); the stack has answered it.
+    InfoDigit {
+        /// Which call.
+        call: CallHandle,
+        /// `0-9 * # A-D`.
+        digit: char,
+    },
+    /// A MESSAGE with a text, to be answered by `AnswerMessage`.
+    MessageReceived {
+        /// New handle.
+        message: MessageHandle,
+        /// In which call's dialog, if in one.
+        call: Option<CallHandle>,
+        /// From as text, tag stripped.
+        from: String,
+        /// The body.
+        text: String,
+    },
+    /// Final answer to a MESSAGE of ours; 408 for none at all, 503 when nothing could be sent.
+    MessageDone {
+        /// Which message.
+        message: MessageHandle,
+        /// Code and phrase.
+        status: SipStatus,
+    },
 }
 
 impl SipEvent {
-    /// The call that the event is about; `None` for the registration.
+    /// The call that the event is about; `None` for the registration and for what lies outside of calls.
     pub fn call(&self) -> Option<CallHandle> {
         match self {
-            Self::Registered { .. } | Self::RegisterFailed(_) | Self::Unregistered => None,
+            Self::Registered { .. } | Self::RegisterFailed(_) | Self::Unregistered | Self::MessageDone { .. } => None,
+            Self::MessageReceived { call, .. } => *call,
             Self::Progress { call, .. }
             | Self::Answered { call, .. }
             | Self::Failed { call, .. }
@@ -205,7 +287,10 @@ impl SipEvent {
             | Self::Reanswered { call, .. }
             | Self::ReinviteFailed { call, .. }
             | Self::Byed { call }
-            | Self::Ended { call } => Some(*call),
+            | Self::Ended { call }
+            | Self::ReferAnswered { call, .. }
+            | Self::ReferProgress { call, .. }
+            | Self::InfoDigit { call, .. } => Some(*call),
         }
     }
 

@@ -12,13 +12,16 @@ use call_media::{
 };
 
 use crate::{
-    Account, CallHandle, CodecWord, Command, Indication, SipAction, SipEvent, SipStatus, SpeexRate,
+    Account, CallHandle, CodecWord, Command, Indication, MessageHandle, MessageTarget, SipAction, SipEvent, SipStatus,
+    SpeexRate, Topics,
     account::Identity,
     call::{Call, Incoming, Inviting, Leave, Leaving, Leg, Side},
     context::Context,
     destination::{AddressError, Target},
     dice::Dice,
     limits::{FINISH_LIMIT, HANG_UP_GRACE, MAX_DIGITS, MAX_LEAVING},
+    messages::Messages,
+    presses::Way,
     reason,
     registration::Registration,
     words,
@@ -31,6 +34,8 @@ pub enum Input {
     Command(Command),
     /// From the SIP stack.
     Sip(SipEvent),
+    /// From the media path: the peer pressed a key (RFC 4733), `0-9 * # A-D`.
+    DtmfReceived(char),
     /// The deadline of `poll_timeout` has come.
     Timeout,
 }
@@ -75,6 +80,8 @@ pub struct UserAgent {
     identity: Option<Identity>,
     call: Call,
     leaving: Vec<Leaving>,
+    topics: Topics,
+    messages: Messages,
     calls_made: u64,
     session_id: u64,
     dice: Dice,
@@ -103,6 +110,8 @@ impl UserAgent {
             identity: None,
             call: Call::Idle,
             leaving: Vec::new(),
+            topics: Topics::default(),
+            messages: Messages::new(),
             calls_made: 0,
             session_id,
             dice: Dice::new(session_id),
@@ -118,6 +127,10 @@ impl UserAgent {
         match input {
             Input::Command(command) => self.on_command(now, command),
             Input::Sip(event) => self.on_sip(now, event),
+            Input::DtmfReceived(digit) => {
+                let (call, mut ctx) = self.split(now);
+                call.recv_digit(&mut ctx, digit, Way::Media);
+            }
             Input::Timeout => self.on_timeout(now),
         }
         self.advance_closing(now);
@@ -151,6 +164,11 @@ impl UserAgent {
         self.call.rtp()
     }
 
+    /// What the phone has asked to be told.
+    pub fn topics(&self) -> Topics {
+        self.topics
+    }
+
     fn on_command(&mut self, now: Instant, command: Command) {
         if self.life != Life::Open {
             return;
@@ -168,6 +186,16 @@ impl UserAgent {
             Command::Hold(hold) => {
                 let (call, mut ctx) = self.split(now);
                 call.hold(&mut ctx, hold);
+            }
+            Command::Subscribe(topics) => self.topics = self.topics.union(topics),
+            Command::Transfer { destination } => self.transfer(now, &destination),
+            Command::SendMessage { message, text } => {
+                let target = self.call.talking().map(MessageTarget::Call).ok_or_else(|| "no call".to_owned());
+                self.with_messages(now, |messages, ctx| messages.send(ctx, message, target, text));
+            }
+            Command::SendPagingMessage { message, destination, text } => {
+                let target = self.target(&destination).map(|target| MessageTarget::Address(target.to_string()));
+                self.with_messages(now, |messages, ctx| messages.send(ctx, message, target, text));
             }
             Command::Disconnect => self.disconnect(now),
         }
@@ -207,23 +235,40 @@ impl UserAgent {
         words: Option<Vec<CodecWord>>,
         rtp: SocketAddr,
     ) -> Result<(Leg, Target), String> {
-        let home = match &self.identity {
-            Some(identity) if self.registration.is_connected() => &identity.address,
-            _ => return Err("Registration required before making a call".to_owned()),
-        };
+        if !self.registration.is_connected() {
+            return Err("Registration required before making a call".to_owned());
+        }
         if self.is_busy() {
             return Err("Already in an active or pending call".to_owned());
         }
-        let target = Target::parse(destination, home).map_err(|error| match error {
-            AddressError::Empty => "invalid dest URI".to_owned(),
-            error => format!("bad destination: {error}"),
-        })?;
+        let target = self.target(destination)?;
         let capabilities = words::capabilities(words.as_deref(), self.rate())
             .ok_or_else(|| "no audio codec in the list that can be used".to_owned())?;
         let local = LocalSession::new(self.next_session_id(), rtp, capabilities);
         self.calls_made += 1;
         let call = CallHandle(self.calls_made * 2 - 1);
         Ok((Leg { call, side: Side::Caller, local, words }, target))
+    }
+
+    /// A destination as the phone wrote it, or what is wrong with it.
+    fn target(&self, destination: &str) -> Result<Target, String> {
+        let home = match &self.identity {
+            Some(identity) if self.registration.is_connected() => &identity.address,
+            _ => return Err("not connected".to_owned()),
+        };
+        Target::parse(destination, home).map_err(|error| match error {
+            AddressError::Empty => "invalid dest URI".to_owned(),
+            error => format!("bad destination: {error}"),
+        })
+    }
+
+    fn transfer(&mut self, now: Instant, destination: &str) {
+        let target = self.target(destination);
+        let (call, mut ctx) = self.split(now);
+        let asked = target.and_then(|target| call.transfer(&mut ctx, &target).map_err(str::to_owned));
+        if let Err(reason) = asked {
+            ctx.tell(Indication::Transferred(reason));
+        }
     }
 
     fn send_dtmf(&mut self, now: Instant, digits: &str) {
@@ -252,6 +297,12 @@ impl UserAgent {
                 if self.registration == Registration::Unregistering {
                     self.registration = Registration::Ended;
                 }
+            }
+            SipEvent::MessageDone { message, status } => {
+                self.with_messages(now, |messages, ctx| messages.recv_done(ctx, message, &status));
+            }
+            SipEvent::MessageReceived { message, call, from, text } => {
+                self.recv_message(now, message, call, from, text)
             }
             SipEvent::Incoming { call, .. } if self.knows(call) => tracing::warn!(call = call.0, "handle used twice"),
             SipEvent::Incoming { call, from, sdp } => self.recv_invite(now, call, from, sdp),
@@ -307,6 +358,26 @@ impl UserAgent {
                 self.with_call(now, |_, ctx| Incoming::begin(ctx, call, from, to, sdp));
             }
         }
+    }
+
+    fn recv_message(
+        &mut self,
+        now: Instant,
+        message: MessageHandle,
+        call: Option<CallHandle>,
+        from: String,
+        text: String,
+    ) {
+        if self.life != Life::Open || call.is_some_and(|call| self.call.handle() != Some(call)) {
+            let status = reason::unavailable();
+            return self.out.push_back(Output::Sip(SipAction::AnswerMessage { message, status }));
+        }
+        let length = text.len();
+        let told = match call {
+            Some(_) => Indication::ReceivedMessage { from, text },
+            None => Indication::ReceivedPagingMessage { from, text },
+        };
+        self.with_messages(now, |messages, ctx| messages.recv(ctx, message, length, told));
     }
 
     fn on_timeout(&mut self, now: Instant) {
@@ -372,12 +443,17 @@ impl UserAgent {
     }
 
     fn with_registration(&mut self, now: Instant, step: impl FnOnce(&mut Registration, &mut Context<'_>)) {
-        let Self { registration, out, dice, leaving, .. } = self;
-        step(registration, &mut Context { now, out, dice, leaving });
+        let Self { registration, out, dice, leaving, topics, .. } = self;
+        step(registration, &mut Context { now, out, dice, leaving, topics: *topics });
+    }
+
+    fn with_messages(&mut self, now: Instant, step: impl FnOnce(&mut Messages, &mut Context<'_>)) {
+        let Self { messages, out, dice, leaving, topics, .. } = self;
+        step(messages, &mut Context { now, out, dice, leaving, topics: *topics });
     }
 
     fn split(&mut self, now: Instant) -> (&mut Call, Context<'_>) {
-        let Self { call, out, dice, leaving, .. } = self;
-        (call, Context { now, out, dice, leaving })
+        let Self { call, out, dice, leaving, topics, .. } = self;
+        (call, Context { now, out, dice, leaving, topics: *topics })
     }
 }

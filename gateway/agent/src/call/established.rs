@@ -1,4 +1,4 @@
-//! A call that is up: media, digits, hold in both roles, re-INVITEs in both directions.
+//! A call that is up: media, digits, transfer, hold in both roles, re-INVITEs in both directions.
 //!
 //! ```text
 //!            hold                200, failure
@@ -15,9 +15,17 @@ use std::time::Instant;
 
 use call_media::sdp::{Agreement, Negotiated};
 
-use super::{Call, Leg, Side};
+use super::{
+    Call, Leg, Side,
+    transfer::{Outcome, Transfer},
+};
 use crate::{
-    Indication, MediaAction, SipAction, SipEvent, SipStatus, context::Context, limits::LATE_OFFER_LIMIT, reason,
+    Indication, MediaAction, SipAction, SipEvent, SipStatus,
+    context::Context,
+    destination::Target,
+    limits::LATE_OFFER_LIMIT,
+    presses::{Presses, Way},
+    reason,
 };
 
 /// Offer/answer after the first.
@@ -31,6 +39,15 @@ enum Exchange {
     RetryAt(Instant),
     /// Our 200 to an empty re-INVITE carried the offer. If the peer cancelled that INVITE in the same moment, no ACK comes.
     LateOffer { until: Instant },
+}
+
+impl Exchange {
+    fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::RetryAt(at) | Self::LateOffer { until: at } => Some(*at),
+            Self::Quiet | Self::Offered { .. } => None,
+        }
+    }
 }
 
 /// Our own hold.
@@ -51,6 +68,8 @@ pub(crate) struct Established {
     held: bool,
     hold: Hold,
     exchange: Exchange,
+    transfer: Option<Transfer>,
+    presses: Presses,
 }
 
 impl Established {
@@ -59,23 +78,35 @@ impl Established {
         tracing::info!(call = leg.call.0, codec = ?negotiated.send.codec, peer = ?negotiated.remote_rtp, "call up");
         leg.tell_accepted(ctx, &negotiated);
         let hold = Hold { wanted: false, active: false };
-        let mut up = Self { leg, negotiated, held: false, hold, exchange: Exchange::Quiet };
+        let mut up = Self {
+            leg,
+            negotiated,
+            held: false,
+            hold,
+            exchange: Exchange::Quiet,
+            transfer: None,
+            presses: Presses::default(),
+        };
         up.set_held(ctx, peer_holds);
         Call::Established(up)
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        match self.exchange {
-            Exchange::RetryAt(at) | Exchange::LateOffer { until: at } => Some(at),
-            Exchange::Quiet | Exchange::Offered { .. } => None,
-        }
+        let transfer = self.transfer.map(|transfer| transfer.until);
+        self.exchange.deadline().into_iter().chain(transfer).min()
     }
 
     pub(super) fn on_timeout(mut self, ctx: &mut Context<'_>) -> Call {
-        if self.deadline().is_some_and(|at| ctx.now >= at) {
+        if self.exchange.deadline().is_some_and(|at| ctx.now >= at) {
             self.settle(ctx);
         }
-        Call::Established(self)
+        match self.transfer {
+            Some(transfer) if ctx.now >= transfer.until => {
+                let outcome = transfer.expire(ctx);
+                self.go_on(ctx, outcome)
+            }
+            _ => Call::Established(self),
+        }
     }
 
     pub(super) fn on_sip(mut self, ctx: &mut Context<'_>, event: SipEvent) -> Call {
@@ -84,6 +115,8 @@ impl Established {
             SipEvent::Reanswered { sdp, .. } => self.recv_answer(ctx, sdp.as_deref()),
             SipEvent::ReinviteFailed { status, .. } => return self.recv_failure(ctx, &status),
             SipEvent::Acknowledged { sdp, .. } => return self.recv_ack(ctx, sdp.as_deref()),
+            SipEvent::InfoDigit { digit, .. } => self.recv_digit(ctx, digit, Way::Signalling),
+            SipEvent::ReferAnswered { .. } | SipEvent::ReferProgress { .. } => return self.recv_transfer(ctx, &event),
             event if event.ends_call() => {
                 tracing::info!(call = self.leg.call.0, "call down, ended by the peer");
                 ctx.media(MediaAction::Stop);
@@ -108,6 +141,43 @@ impl Established {
         } else {
             tracing::debug!(call = self.leg.call.0, "the peer takes no telephone-event");
         }
+    }
+
+    pub(super) fn recv_digit(&mut self, ctx: &mut Context<'_>, digit: char, way: Way) {
+        if self.presses.recv(ctx.now, digit, way) {
+            ctx.tell(Indication::Dtmf(digit));
+        }
+    }
+
+    pub(super) fn transfer(&mut self, ctx: &mut Context<'_>, target: &Target) -> Result<(), &'static str> {
+        if self.transfer.is_some() {
+            return Err("a transfer is under way");
+        }
+        tracing::info!(call = self.leg.call.0, "transfer asked for");
+        ctx.sip(SipAction::Refer { call: self.leg.call, target: target.to_string() });
+        self.transfer = Some(Transfer::begin(ctx.now));
+        Ok(())
+    }
+
+    fn recv_transfer(self, ctx: &mut Context<'_>, event: &SipEvent) -> Call {
+        let outcome = match (self.transfer, event) {
+            (Some(transfer), SipEvent::ReferAnswered { status, reports, .. }) => {
+                transfer.recv_answer(ctx, status, *reports)
+            }
+            (Some(transfer), SipEvent::ReferProgress { status, last, .. }) => transfer.recv_report(ctx, status, *last),
+            _ => return Call::Established(self),
+        };
+        self.go_on(ctx, outcome)
+    }
+
+    /// The phone did not say `bye`, so it is told when the transfer ends the call.
+    fn go_on(mut self, ctx: &mut Context<'_>, outcome: Outcome) -> Call {
+        self.transfer = match outcome {
+            Outcome::Open(transfer) => Some(transfer),
+            Outcome::Kept => None,
+            Outcome::Done | Outcome::Lost => return self.give_up(ctx),
+        };
+        Call::Established(self)
     }
 
     pub(super) fn hold(&mut self, ctx: &mut Context<'_>, hold: bool) {

@@ -49,7 +49,9 @@ impl Inviting {
             None => {}
             Some(Ok(agreement)) => {
                 self.run_media(ctx, &agreement.negotiated);
-                self.early = Some(agreement);
+                if self.early.replace(agreement).is_none() {
+                    ctx.tell(Indication::EarlyMedia);
+                }
             }
             Some(Err(error)) => tracing::debug!(call = self.leg.call.0, %error, "no early media"),
         }

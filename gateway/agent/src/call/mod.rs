@@ -21,6 +21,7 @@ mod incoming;
 mod inviting;
 mod leaving;
 mod leg;
+mod transfer;
 
 use std::{net::SocketAddr, time::Instant};
 
@@ -31,7 +32,7 @@ pub(crate) use inviting::Inviting;
 pub(crate) use leaving::Leaving;
 pub(crate) use leg::{Leg, Side};
 
-use crate::{CallHandle, CodecWord, SipEvent, SpeexRate, context::Context};
+use crate::{CallHandle, CodecWord, SipEvent, SpeexRate, context::Context, destination::Target, presses::Way};
 
 /// Where the phone's call stands.
 #[derive(Debug)]
@@ -143,6 +144,29 @@ impl Call {
         match self {
             Self::Established(state) => state.hold(ctx, hold),
             _ => tracing::debug!("hold without a call"),
+        }
+    }
+
+    /// A key of the peer's.
+    pub(crate) fn recv_digit(&mut self, ctx: &mut Context<'_>, digit: char, way: Way) {
+        if let Self::Established(state) = self {
+            state.recv_digit(ctx, digit, way);
+        }
+    }
+
+    /// Asks the peer to call `target`; what becomes of it is told. An error is why it was not even asked.
+    pub(crate) fn transfer(&mut self, ctx: &mut Context<'_>, target: &Target) -> Result<(), &'static str> {
+        match self {
+            Self::Established(state) => state.transfer(ctx, target),
+            _ => Err("no call"),
+        }
+    }
+
+    /// The call in which texts may be sent.
+    pub(crate) fn talking(&self) -> Option<CallHandle> {
+        match self {
+            Self::Established(state) => Some(state.leg.call),
+            _ => None,
         }
     }
 }

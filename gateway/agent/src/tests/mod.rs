@@ -1,11 +1,15 @@
 //! The agent as its driver sees it: inputs in, outputs read as short lines, a clock that the test moves.
 
+mod any;
 mod closing;
 mod established;
 mod incoming;
+mod messages;
 mod model;
 mod outgoing;
 mod registration;
+mod subscribing;
+mod transfer;
 
 use std::{
     net::SocketAddr,
@@ -13,8 +17,8 @@ use std::{
 };
 
 use crate::{
-    Account, CallHandle, CodecWord, Command, Indication, Input, MediaAction, Output, SipAction, SipEvent, SipStatus,
-    SpeexRate, UserAgent,
+    Account, CallHandle, CodecWord, Command, Indication, Input, MediaAction, MessageHandle, MessageTarget, Output,
+    SipAction, SipEvent, SipStatus, SpeexRate, Topic, Topics, UserAgent,
 };
 
 const SPEEX_PHONE: &str = "m=audio 4000 RTP/AVP 96 101|a=rtpmap:96 speex/16000|a=rtpmap:101 telephone-event/8000";
@@ -46,6 +50,13 @@ impl Rig {
         let mut rig = Self::registered();
         rig.command(invite("bob", None));
         rig.sip(SipEvent::Answered { call: CallHandle(1), sdp: Some(peer_sdp(sdp)) });
+        rig
+    }
+
+    /// The same, by a phone that wants to be told everything.
+    fn in_subscribed_call() -> Self {
+        let mut rig = Self::in_outgoing_call(SPEEX_PHONE);
+        rig.command(Command::Subscribe(Topics::all()));
         rig
     }
 
@@ -131,6 +142,15 @@ fn line(output: &Output) -> String {
             Indication::Rejected(reason) => format!("tell rejected {reason}"),
             Indication::Byed => "tell byed".to_owned(),
             Indication::Holded(held) => format!("tell holded {held}"),
+            Indication::Registered { seconds } => format!("tell registered {seconds}"),
+            Indication::Unregistered(reason) => format!("tell unregistered {reason}"),
+            Indication::Dtmf(digit) => format!("tell dtmf {digit}"),
+            Indication::ReceivedMessage { from, text } => format!("tell message {from}: {text}"),
+            Indication::ReceivedPagingMessage { from, text } => format!("tell page {from}: {text}"),
+            Indication::MessageSent(message) => format!("tell sent {}", message.0),
+            Indication::MessageFailed { message, reason } => format!("tell failed {}: {reason}", message.0),
+            Indication::Transferred(status) => format!("tell transferred {status}"),
+            Indication::EarlyMedia => "tell early media".to_owned(),
         },
         Output::Media(action) => match action {
             MediaAction::Start { negotiated, phone_codec } => {
@@ -158,6 +178,14 @@ fn sip_line(action: &SipAction) -> String {
         SipAction::AnswerReinvite { call, answer: Ok(sdp) } => format!("{} re-200 {}", call.0, media_of(sdp)),
         SipAction::AnswerReinvite { call, answer: Err(status) } => format!("{} re-{status}", call.0),
         SipAction::Bye { call } => format!("{} BYE", call.0),
+        SipAction::Refer { call, target } => format!("{} REFER {target}", call.0),
+        SipAction::SendMessage { message, target: MessageTarget::Call(call), text } => {
+            format!("{} MESSAGE {}: {text}", call.0, message.0)
+        }
+        SipAction::SendMessage { message, target: MessageTarget::Address(target), text } => {
+            format!("MESSAGE {} {target}: {text}", message.0)
+        }
+        SipAction::AnswerMessage { message, status } => format!("MESSAGE {} {status}", message.0),
     }
 }
 

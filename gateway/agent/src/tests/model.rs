@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::{prelude::*, sample::Index};
 
-use super::*;
+use super::{any::*, *};
 
 /// What the phone believes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,11 +26,32 @@ struct Judge {
     invites: u32,
     /// Invites that ended by `accepted`, `rejected`, or the phone's own `bye`.
     settled: u32,
+    /// What the phone has asked to be told.
+    topics: Topics,
+    /// It asked for both sides of the registration before `connect`; and what it was told last.
+    watching: bool,
+    registered: bool,
+    /// Its own messages of which it has not heard.
+    sent: BTreeSet<MessageHandle>,
+    /// Messages that the stack wants answered.
+    owed: BTreeSet<MessageHandle>,
 }
 
 impl Judge {
     fn new() -> Self {
-        Self { view: View::Idle, media: false, connected: 0, finished: 0, invites: 0, settled: 0 }
+        Self {
+            view: View::Idle,
+            media: false,
+            connected: 0,
+            finished: 0,
+            invites: 0,
+            settled: 0,
+            topics: Topics::default(),
+            watching: false,
+            registered: false,
+            sent: BTreeSet::new(),
+            owed: BTreeSet::new(),
+        }
     }
 
     /// The phone's own view changes with what it says, before it hears anything.
@@ -42,6 +63,17 @@ impl Judge {
                 self.view = View::Idle;
             }
             Input::Command(Command::Reject { .. }) if self.view == View::Pending => self.view = View::Idle,
+            Input::Command(Command::Subscribe(topics)) => {
+                self.topics = self.topics.union(*topics);
+                let both = topics.contains(Topic::Registered) && topics.contains(Topic::Unregistered);
+                self.watching |= both && self.connected == 0;
+            }
+            Input::Command(Command::SendMessage { message, .. } | Command::SendPagingMessage { message, .. }) => {
+                self.sent.insert(*message);
+            }
+            Input::Sip(SipEvent::MessageReceived { message, .. }) => {
+                self.owed.insert(*message);
+            }
             _ => {}
         }
     }
@@ -56,9 +88,11 @@ impl Judge {
                 Output::Indication(indication) => self.hear(input, indication),
                 Output::Sip(SipAction::Invite { .. }) => self.move_on(was, View::Idle, View::Calling),
                 Output::Sip(SipAction::Answer { .. }) => self.move_on(was, View::Pending, View::Accepting),
+                Output::Sip(SipAction::AnswerMessage { message, .. }) => assert!(self.owed.remove(message)),
                 Output::Sip(_) => {}
             }
         }
+        assert!(self.owed.is_empty() || self.finished > 0, "every message is answered at once");
     }
 
     fn move_on(&mut self, was: View, from: View, to: View) {
@@ -73,6 +107,10 @@ impl Judge {
     }
 
     fn hear(&mut self, input: &Input, indication: &Indication) {
+        if let Some(topic) = indication.topic() {
+            assert!(self.topics.contains(topic), "{indication:?} to a phone that did not ask for it");
+            return self.hear_more(input, indication);
+        }
         let refused_at_once =
             matches!(input, Input::Command(Command::Invite { .. })) && matches!(indication, Indication::Rejected(_));
         self.view = match (self.view, indication) {
@@ -104,6 +142,24 @@ impl Judge {
         };
     }
 
+    /// What lies beyond siprtmp changes no view.
+    fn hear_more(&mut self, input: &Input, indication: &Indication) {
+        let fits = match indication {
+            Indication::Registered { .. } => !std::mem::replace(&mut self.registered, true) || !self.watching,
+            Indication::Unregistered(_) => std::mem::replace(&mut self.registered, false) || !self.watching,
+            Indication::MessageSent(message) | Indication::MessageFailed { message, .. } => self.sent.remove(message),
+            Indication::ReceivedPagingMessage { .. } => true,
+            Indication::ReceivedMessage { .. } => self.view != View::Idle,
+            Indication::EarlyMedia => self.view == View::Calling && self.media,
+            Indication::Dtmf(_) => matches!(self.view, View::InCall { .. }),
+            Indication::Transferred(_) => {
+                matches!(self.view, View::InCall { .. }) || matches!(input, Input::Command(Command::Transfer { .. }))
+            }
+            known => panic!("{known:?} is of siprtmp"),
+        };
+        assert!(fits, "{indication:?} makes no sense to a phone that is {:?}", self.view);
+    }
+
     /// At any quiet moment.
     fn check(&self, agent: &UserAgent) {
         assert!(!self.media || agent.rtp_in_use().is_some(), "media without a port");
@@ -111,76 +167,14 @@ impl Judge {
     }
 }
 
-const WORDS: [CodecWord; 9] = [
-    CodecWord::Wideband,
-    CodecWord::Narrowband,
-    CodecWord::Pcmu,
-    CodecWord::Pcma,
-    CodecWord::Ulaw,
-    CodecWord::Alaw,
-    CodecWord::Dtmf,
-    CodecWord::H264,
-    CodecWord::Flv,
-];
-
-fn any_words() -> impl Strategy<Value = Option<Vec<CodecWord>>> {
-    prop::option::weighted(0.3, prop::sample::subsequence(WORDS.to_vec(), 0..9).prop_shuffle())
-}
-
-fn any_command() -> impl Strategy<Value = Command> {
-    let destination = prop_oneof![4 => Just("bob"), 1 => Just("x\r\ny"), 1 => Just("")];
-    prop_oneof![
-        4 => (destination, any_words())
-            .prop_map(|(to, codecs)| Command::Invite { destination: to.to_owned(), codecs, rtp: our_rtp() }),
-        4 => any_words().prop_map(|codecs| Command::Accept { codecs, rtp: our_rtp() }),
-        1 => prop::option::of(Just("486 Busy Here".to_owned())).prop_map(|reason| Command::Reject { reason }),
-        2 => Just(Command::Bye),
-        1 => Just(Command::SendDtmf { digits: "12#".to_owned() }),
-        4 => any::<bool>().prop_map(Command::Hold),
-        1 => Just(Command::Connect(alice())),
-    ]
-}
-
-fn any_sdp() -> impl Strategy<Value = Option<String>> {
-    prop_oneof![
-        3 => Just(Some(SPEEX_PHONE)), 3 => Just(Some(PCMU_PHONE)), 2 => Just(Some("m=audio 4000 RTP/AVP 0|a=sendonly")),
-        1 => Just(Some("m=audio 4000 RTP/AVP 0|c=IN IP4 0.0.0.0")), 1 => Just(Some("m=audio 4000 RTP/AVP 3")),
-        1 => Just(Some("m=video 4000 RTP/AVP 34")), 1 => Just(Some("m=audio 999999 x")), 2 => Just(None),
-    ]
-    .prop_map(|lines| lines.map(peer_sdp))
-}
-
-fn any_status() -> impl Strategy<Value = SipStatus> {
-    prop_oneof![Just(486u16), Just(491), Just(481), Just(408), Just(488)].prop_map(|code| status(code, "No"))
-}
-
-/// Any event for any handle, in the order of no stack.
-fn any_event() -> impl Strategy<Value = SipEvent> {
-    let call = || (1u64..8).prop_map(CallHandle);
-    let progress = || prop_oneof![Just(180u16), Just(183), Just(182)].prop_map(|code| status(code, "Progress"));
-    prop_oneof![
-        (0u64..4000).prop_map(|s| SipEvent::Registered { expires: Duration::from_secs(s) }),
-        any_status().prop_map(SipEvent::RegisterFailed),
-        Just(SipEvent::Unregistered),
-        (call(), progress(), any_sdp()).prop_map(|(call, status, sdp)| SipEvent::Progress { call, status, sdp }),
-        (call(), any_sdp()).prop_map(|(call, sdp)| SipEvent::Answered { call, sdp }),
-        (call(), any_status()).prop_map(|(call, status)| SipEvent::Failed { call, status }),
-        (call(), any_sdp()).prop_map(|(call, sdp)| SipEvent::Incoming { call, from: "sip:x@y".to_owned(), sdp }),
-        call().prop_map(|call| SipEvent::Cancelled { call }),
-        (call(), any_sdp()).prop_map(|(call, sdp)| SipEvent::Acknowledged { call, sdp }),
-        call().prop_map(|call| SipEvent::AckMissing { call }),
-        (call(), any_sdp()).prop_map(|(call, sdp)| SipEvent::Reinvited { call, sdp }),
-        (call(), any_sdp()).prop_map(|(call, sdp)| SipEvent::Reanswered { call, sdp }),
-        (call(), any_status()).prop_map(|(call, status)| SipEvent::ReinviteFailed { call, status }),
-        call().prop_map(|call| SipEvent::Byed { call }),
-        call().prop_map(|call| SipEvent::Ended { call }),
-    ]
-}
-
 /// Which call an action is about.
 fn call_of(action: &SipAction) -> Option<CallHandle> {
     match action {
-        SipAction::Register { .. } | SipAction::Unregister => None,
+        SipAction::Register { .. }
+        | SipAction::Unregister
+        | SipAction::AnswerMessage { .. }
+        | SipAction::SendMessage { target: MessageTarget::Address(_), .. } => None,
+        SipAction::SendMessage { target: MessageTarget::Call(call), .. } | SipAction::Refer { call, .. } => Some(*call),
         SipAction::Invite { call, .. }
         | SipAction::Cancel { call }
         | SipAction::Ring { call }
@@ -208,6 +202,10 @@ struct Stack {
     legs: BTreeMap<CallHandle, Leg>,
     register: bool,
     unregister: bool,
+    /// Calls in which a REFER was sent last; those that are over may still stand here.
+    referring: BTreeSet<CallHandle>,
+    /// Messages that wait for their answers.
+    messages: BTreeSet<MessageHandle>,
     next: u64,
 }
 
@@ -215,9 +213,19 @@ impl Stack {
     /// Takes an action; it must fit the call's state.
     fn perform(&mut self, action: &SipAction) {
         let leg = call_of(action).and_then(|call| self.legs.get(&call).copied());
+        if let SipAction::SendMessage { message, .. } = action {
+            assert!(self.messages.insert(*message), "one handle a message");
+        }
+        if let SipAction::Refer { call, .. } = action {
+            self.referring.insert(*call);
+        }
         let next = match (action, leg) {
             (SipAction::Register { .. }, _) => return assert!(!std::mem::replace(&mut self.register, true)),
             (SipAction::Unregister, _) => return assert!(!std::mem::replace(&mut self.unregister, true)),
+            (SipAction::SendMessage { target: MessageTarget::Address(_), .. } | SipAction::AnswerMessage { .. }, _) => {
+                None
+            }
+            (SipAction::SendMessage { .. } | SipAction::Refer { .. }, Some(leg @ Leg::Up { .. })) => Some(leg),
             (SipAction::Invite { .. }, None) => Some(Leg::Calling { cancelled: false }),
             (SipAction::Cancel { .. }, Some(Leg::Calling { cancelled: false })) => {
                 Some(Leg::Calling { cancelled: true })
@@ -255,6 +263,9 @@ impl Stack {
             let granted = SipEvent::Registered { expires: Duration::from_secs(30) };
             return Some(if which == 0 { granted } else { SipEvent::RegisterFailed(status) });
         }
+        if which >= 12 {
+            return self.whim_beyond(pick, which, status);
+        }
         if self.legs.is_empty() || which == 2 {
             self.next += 2;
             let call = CallHandle(self.next);
@@ -264,6 +275,24 @@ impl Stack {
         let handles: Vec<_> = self.legs.keys().copied().collect();
         let call = handles[pick.index(handles.len())];
         self.happen(call, which, sdp, status)
+    }
+
+    /// Transfers, messages and digits.
+    fn whim_beyond(&mut self, pick: &Index, which: usize, refusal: SipStatus) -> Option<SipEvent> {
+        let up = |call: &&CallHandle| matches!(self.legs.get(*call), Some(Leg::Up { .. }));
+        let referring = self.referring.iter().find(up).copied();
+        let outcomes = [status(100, "Trying"), status(202, "Accepted"), status(200, "OK"), refusal];
+        let status = outcomes[pick.index(outcomes.len())].clone();
+        match which {
+            12 => referring.map(|call| SipEvent::ReferAnswered { call, status, reports: pick.index(2) == 0 }),
+            13 => referring.map(|call| SipEvent::ReferProgress { call, status, last: pick.index(2) == 0 }),
+            14 => self.messages.pop_first().map(|message| SipEvent::MessageDone { message, status }),
+            15 => {
+                self.next += 2;
+                Some(text_message(self.next, self.legs.keys().find(up).copied().filter(|_| pick.index(2) == 0)))
+            }
+            _ => self.legs.keys().find(up).map(|call| SipEvent::InfoDigit { call: *call, digit: '7' }),
+        }
     }
 
     fn happen(&mut self, call: CallHandle, which: usize, sdp: Option<String>, status: SipStatus) -> Option<SipEvent> {
@@ -309,14 +338,16 @@ impl Stack {
 enum Step {
     Command(Command),
     Network { pick: Index, which: usize, sdp: Option<String>, status: SipStatus },
+    Digit,
     Wait(u64),
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => any_command().prop_map(Step::Command),
-        6 => (any::<Index>(), 0usize..12, any_sdp(), any_status())
+        6 => (any::<Index>(), 0usize..17, any_sdp(), any_status())
             .prop_map(|(pick, which, sdp, status)| Step::Network { pick, which, sdp, status }),
+        1 => Just(Step::Digit),
         1 => (0u64..30_000).prop_map(Step::Wait),
     ]
 }
@@ -353,6 +384,7 @@ impl World {
     fn step(&mut self, step: Step) {
         match step {
             Step::Command(command) => self.feed(Input::Command(command)),
+            Step::Digit => self.feed(Input::DtmfReceived('7')),
             Step::Wait(millis) => self.wait(millis),
             Step::Network { pick, which, sdp, status } => {
                 if let Some(event) = self.stack.whim(&pick, which, sdp, status) {
@@ -368,10 +400,12 @@ proptest! {
 
     #[test]
     fn with_a_lawful_stack_every_phone_hears_sense_and_every_end_comes(
+        topics in any_topics(),
         steps in prop::collection::vec(any_step(), 0..60),
         replies in prop::collection::vec((0usize..12, any_sdp(), any_status()), 0..12),
     ) {
         let mut world = World { rig: Rig::new(), judge: Judge::new(), stack: Stack::default() };
+        world.feed(Input::Command(Command::Subscribe(topics)));
         world.feed(Input::Command(Command::Connect(alice())));
         for step in steps {
             world.step(step);
@@ -400,7 +434,12 @@ proptest! {
     #[test]
     fn with_a_stack_that_breaks_every_rule_nothing_panics_and_the_phone_still_hears_sense(
         inputs in prop::collection::vec(
-            prop_oneof![2 => any_command().prop_map(Input::Command), 6 => any_event().prop_map(Input::Sip), 1 => Just(Input::Timeout)],
+            prop_oneof![
+                2 => any_command().prop_map(Input::Command),
+                6 => any_event().prop_map(Input::Sip),
+                1 => Just(Input::DtmfReceived('7')),
+                1 => Just(Input::Timeout),
+            ],
             0..80,
         ),
     ) {
