@@ -79,9 +79,15 @@ struct Call {
 
 enum Media {
     /// Until the ACK: early packets wait in the socket.
-    Waiting { sockets: RtpSockets, agreement: Option<Agreement> },
+    Waiting(Box<Waiting>),
     /// The task, and the terms that it follows.
     Running { _task: MediaTask, terms: watch::Sender<Negotiated> },
+}
+
+struct Waiting {
+    sockets: RtpSockets,
+    /// None while our 200 carries the offer.
+    agreement: Option<Agreement>,
 }
 
 /// Ends the media task with its call.
@@ -145,14 +151,15 @@ impl Service {
             }
             None => (session.full_offer(), None),
         };
-        self.calls.insert(call, Call { session, media: Media::Waiting { sockets, agreement } });
+        self.calls.insert(call, Call { session, media: Media::Waiting(Box::new(Waiting { sockets, agreement })) });
         Ok(sdp)
     }
 
     fn on_acknowledged(&mut self, call: CallHandle, answer: Option<&str>) {
         let Some(Call { session, media }) = self.calls.remove(&call) else { return };
         let media = match media {
-            Media::Waiting { sockets, agreement } => {
+            Media::Waiting(waiting) => {
+                let Waiting { sockets, agreement } = *waiting;
                 let Some(agreement) = agreement.or_else(|| session.accept_answer(answer?).ok()) else {
                     return self.agent.perform(SipAction::Bye { call });
                 };
@@ -183,7 +190,7 @@ impl Service {
         let (sdp, agreement) = call.session.answer(offer).map_err(|error| status(488, &error.to_string()))?;
         match &mut call.media {
             Media::Running { terms, .. } => drop(terms.send_replace(agreement.negotiated)),
-            Media::Waiting { agreement: waiting, .. } => *waiting = Some(agreement),
+            Media::Waiting(waiting) => waiting.agreement = Some(agreement),
         }
         Ok(sdp)
     }
