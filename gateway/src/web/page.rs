@@ -4,7 +4,7 @@ use crate::app::Addresses;
 use crate::config::{Config, Registrar};
 
 /// From inside the binary, so that one file is the whole program.
-static TEMPLATE: &str = include_str!("../../../web-phone/index.html");
+static TEMPLATE: &str = include_str!("../../../web-phone/guide.html");
 
 /// The page with its places filled in.
 pub(super) fn render(config: &Config, at: &Addresses) -> String {

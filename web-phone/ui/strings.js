@@ -1,0 +1,84 @@
+/** Everything that the phone says to people, in one table. Another language is another table: `setStrings({...})`. */
+
+export const en = {
+  // Signing in
+  signInTitle: 'Sign in',
+  guestHint: 'A guest number is filled in: sign in as it is, or use your own SIP account.',
+  address: 'SIP address',
+  addressHint: 'name@domain',
+  password: 'Password',
+  display: 'Your name, as others see it',
+  login: 'User name, if it differs',
+  more: 'More',
+  remember: 'Remember on this device',
+  signIn: 'Sign in',
+  signingIn: 'Signing in…',
+  signOut: 'Sign out',
+  badAddress: 'An address looks like name@domain.',
+  tryTitle: 'Or just try it',
+  callEcho: 'Call echo',
+  callHello: 'Call hello',
+  echoHint: 'speaks back what you say',
+  helloHint: 'plays a greeting',
+  // Connection
+  idle: 'Not signed in',
+  connecting: 'Connecting…',
+  ready: 'Ready',
+  readyOutOnly: 'Ready, but cannot be called',
+  reconnecting: 'Connection lost. Trying again…',
+  closed: 'Signed out',
+  guestsNotRegistered: 'This gateway registers no guests: you can call, but not be called.',
+  replaced: 'Another phone has signed in with this address.',
+  refused: 'The server refused: {reason}',
+  unreachable: 'The gateway cannot be reached: {reason}',
+  // Dialling
+  dial: 'Name or number',
+  dialHint: 'bob, bob@example.com or +1 555 1234',
+  call: 'Call',
+  erase: 'Delete the last character',
+  keypad: 'Keypad',
+  key: 'Key {key}',
+  recent: 'Recent calls',
+  noRecent: 'Calls you make and receive appear here.',
+  clear: 'Clear',
+  clearRecent: 'Clear recent calls',
+  callBack: 'Call {name}, {what}, {when}',
+  outgoing: 'outgoing', incoming: 'incoming', missed: 'missed', failed: 'not answered',
+  // In a call
+  calling: 'Calling…', ringing: 'Ringing…', active: 'In call', held: 'On hold', 'remote-held': 'The other side put you on hold',
+  incomingCall: 'Incoming call', answer: 'Answer', decline: 'Decline', hangUp: 'Hang up', answering: 'Answering…',
+  mute: 'Mute', muted: 'Muted', unmute: 'Unmute', hold: 'Hold', resume: 'Resume', devices: 'Sound',
+  transfer: 'Transfer', transferTo: 'Transfer to', transferFailed: 'Transfer failed: {reason}', sent: 'Keys sent: {digits}',
+  duration: 'Duration', microphoneLevel: 'Microphone level', you: 'You',
+  quality: 'Quality: {bars} of 4',
+  whyLoss: 'sound is getting lost', whyDelay: 'long delay', whyJitter: 'unsteady network', whySilent: 'nothing is heard from the other side',
+  // How calls end
+  ended: 'Call ended', endedAfter: 'Call ended after {time}', busy: '{name} is busy', declined: '{name} declined', notFound: 'Nobody is known as {name}',
+  unavailable: '{name} is not available', timeout: 'No answer', missedFrom: 'Missed call from {name}', lost: 'The call was cut: the connection to the gateway broke',
+  rejected: 'The call failed: {reason}', noCodec: 'The other side speaks no codec of ours',
+  // Sound
+  settings: 'Settings', back: 'Back', microphone: 'Microphone', speaker: 'Speaker', ring: 'Ringtone on', systemDefault: 'System default',
+  device: 'Device {number}', volume: 'Volume', gain: 'Microphone volume',
+  echoCancellation: 'Echo cancellation', noiseSuppression: 'Noise suppression', autoGainControl: 'Automatic microphone level',
+  loopback: 'Stronger echo cancellation (adds delay)', notifications: 'Notify me of calls', notificationsBlocked: 'Notifications are blocked in the browser.',
+  account: 'Account', soundFailed: 'That device cannot be used: {reason}',
+  enableSound: 'Sound is off until you click. Click here to turn it on.',
+  // What is missing
+  insecureTitle: 'No microphone here',
+  insecure: 'Browsers give a microphone only to pages that came over https, or from this same machine. Open this page as https:// (start the gateway with --https and a certificate, or put it behind a proxy that has one), or as http://localhost on the machine where the gateway runs.',
+  browserTitle: 'This browser is too old for calls',
+  browser: 'It has no AudioWorklet or no access to a microphone. A current Firefox, Chrome, Edge or Safari will do.',
+  'microphone-denied': 'The microphone is blocked. Allow it beside the address of this page, then call again.',
+  'microphone-missing': 'No microphone was found. Plug one in, then call again.',
+  network: 'The gateway cannot be reached.',
+};
+
+let table = en;
+
+/** @param {Partial<typeof en>} strings what is not there stays English */
+export function setStrings(strings) {
+  table = { ...en, ...strings };
+}
+
+/** @param {keyof typeof en} key @param {Record<string, string | number>} [values] for the {places} */
+export const t = (key, values = {}) => table[key].replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ''));
