@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderName, StatusCode, header};
+use axum::response::IntoResponse;
 use axum::routing::get;
 use bytes::Bytes;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -35,14 +36,11 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// What the page may load: nothing but itself.
 const POLICY: &str =
-    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-const PAGE_HEADERS: [(HeaderName, &str); 4] = [
-    (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-    (header::CONTENT_SECURITY_POLICY, POLICY),
-    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::REFERRER_POLICY, "no-referrer"),
-];
+const CSP: (HeaderName, &str) = (header::CONTENT_SECURITY_POLICY, POLICY);
+const NO_SNIFF: (HeaderName, &str) = (header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+const NO_REFERRER: (HeaderName, &str) = (header::REFERRER_POLICY, "no-referrer");
 
 /// The HTTP listener.
 pub struct WebServer {
@@ -107,8 +105,15 @@ fn routes(gateway: Arc<Gateway>, page: String) -> Router {
         ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page)
     };
     Router::new()
-        .route("/", get(move || async move { (PAGE_HEADERS, page) }))
+        .route("/", get(move || async move { file("text/html; charset=utf-8", page) }))
+        .route("/guide.css", get(|| async { file("text/css; charset=utf-8", page::STYLE) }))
+        .route("/icon.svg", get(|| async { file("image/svg+xml", page::ICON) }))
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
+}
+
+/// A file of the page, with the headers that keep it what it is.
+fn file(kind: &'static str, body: impl IntoResponse) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, kind), CSP, NO_SNIFF, NO_REFERRER], body)
 }

@@ -6,6 +6,12 @@ use crate::config::{Config, Registrar};
 /// From inside the binary, so that one file is the whole program.
 static TEMPLATE: &str = include_str!("../../../web-phone/guide.html");
 
+/// Its style sheet.
+pub(super) static STYLE: &str = include_str!("../../../web-phone/guide.css");
+
+/// Its icon.
+pub(super) static ICON: &str = include_str!("../../../web-phone/icon.svg");
+
 /// The page with its places filled in.
 pub(super) fn render(config: &Config, at: &Addresses) -> String {
     let registrar = match &config.registrar {
