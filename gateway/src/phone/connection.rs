@@ -28,7 +28,6 @@ use super::Gateway;
 use super::admission::PhonePermit;
 use super::dialect::{self, Method, status};
 use super::directory::{Farewell, Seat};
-use super::leg::FromPeer;
 use super::line::{Line, Told};
 use super::outbox::PhoneAudio;
 use super::wire::Wire;
@@ -179,8 +178,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             let session = &self.session;
             match self.line.as_mut().and_then(|line| line.poll_output(now, || session.timestamp(now))) {
                 Some(Told::Indication(indication)) => self.on_indication(now, indication),
-                Some(Told::Media(FromPeer::Audio(audio))) => self.on_audio(now, audio),
-                Some(Told::Media(FromPeer::CodecUnsupported(format))) => self.on_codec_unsupported(now, format),
+                Some(Told::Audio(audio)) => self.on_audio(now, audio),
+                Some(Told::CodecUnsupported(format)) => self.on_codec_unsupported(now, format),
                 None => return,
             }
         }

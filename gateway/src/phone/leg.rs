@@ -46,13 +46,15 @@ struct Up {
     _counted: GaugeGuard,
 }
 
-/// What the phone gets from its call.
+/// What a call's media has to tell.
 #[derive(Debug)]
 pub(super) enum FromPeer {
-    /// An audio message for its played stream.
+    /// An audio message for the phone's played stream.
     Audio(super::outbox::PhoneAudio),
-    /// It publishes a codec that we do not have (FLV SoundFormat).
+    /// The phone publishes a codec that we do not have (FLV SoundFormat).
     CodecUnsupported(u8),
+    /// The peer pressed a key.
+    Digit(char),
 }
 
 impl Leg {
@@ -158,8 +160,7 @@ impl Leg {
                     return Some(FromPeer::Audio(super::outbox::PhoneAudio { timestamp_ms, body }));
                 }
                 Output::PhoneCodecUnsupported(format) => return Some(FromPeer::CodecUnsupported(format)),
-                // siprtmp's clients have no word for it, and must not hear one that they do not know.
-                Output::DtmfReceived(_) => continue,
+                Output::DtmfReceived(digit) => return Some(FromPeer::Digit(digit)),
             };
             let Some(to) = to else { continue };
             match self.sockets.send(channel, &datagram, to) {

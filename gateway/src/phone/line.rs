@@ -20,6 +20,7 @@ use tracing::info;
 use super::Gateway;
 use super::dialect::Method;
 use super::leg::{FromPeer, Leg};
+use super::outbox::PhoneAudio;
 use crate::sip::{AttachError, Identity, SipAgent};
 
 /// SIP events that may wait for a phone's turn: more of them hold up this phone's agent only.
@@ -41,8 +42,10 @@ pub(super) struct Line {
 pub(super) enum Told {
     /// Of the user agent.
     Indication(Indication),
-    /// Of the call's media.
-    Media(FromPeer),
+    /// An audio message of its call.
+    Audio(PhoneAudio),
+    /// It publishes a codec that we do not have (FLV SoundFormat).
+    CodecUnsupported(u8),
 }
 
 impl Line {
@@ -164,7 +167,11 @@ impl Line {
                 }
                 None => {
                     self.release_leg(now);
-                    return self.leg.as_mut()?.poll_output().map(Told::Media);
+                    match self.leg.as_mut()?.poll_output()? {
+                        FromPeer::Audio(audio) => return Some(Told::Audio(audio)),
+                        FromPeer::CodecUnsupported(format) => return Some(Told::CodecUnsupported(format)),
+                        FromPeer::Digit(digit) => self.agent.handle_input(now, Input::DtmfReceived(digit)),
+                    }
                 }
             }
         }
