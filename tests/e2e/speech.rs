@@ -14,6 +14,7 @@ use gateway_tests::speech::{self, Speaker};
 use gateway_tests::voice::{self, PhoneVoice};
 use gateway_tests::{audio, g711};
 use speex_codec::Mode;
+use std::time::Duration;
 
 const QUALITY: u8 = 8;
 
@@ -32,18 +33,31 @@ fn judge(what: &str, rate: u32, sent: &[i16], through_gateway: &[i16], bare: &[i
     assert!(came.correlation >= least, "{what}: correlation {:.3}, at least {least:.3}", came.correlation);
 }
 
-/// Anna speaks into the phone and Ben into the peer, at the same time.
+/// Anna speaks into the phone and Ben into the peer, at the same time. When the machine was too busy for the phone to keep its pace, they
+/// begin again: what the gateway does with late speech is another test's question.
 async fn talk(stage: &mut Stage, call: &UpCall, anna: PhoneVoice, ben: &PeerVoice) -> Spoken {
     stage.phone.start_media().await;
-    let spoken = anna.bodies(&speech::pcm(Speaker::Anna, anna.rate()), QUALITY);
+    let bodies = anna.bodies(&speech::pcm(Speaker::Anna, anna.rate()), QUALITY);
     let frames = ben.frames(&speech::pcm(Speaker::Ben, ben.rate));
-    let (spoken, ()) = tokio::join!(
-        stage.phone.speak(&spoken),
-        call.rtp.play(call.target(), ben.payload_type, ben.rate / 50, &frames)
-    );
-    tokio::time::sleep(std::time::Duration::from_millis(400)).await;
-    spoken
+    for attempt in 1.. {
+        stage.phone.forget();
+        call.rtp.forget();
+        let (spoken, ()) = tokio::join!(
+            stage.phone.speak(&bodies),
+            call.rtp.play(call.target(), ben.payload_type, ben.rate / 50, &frames)
+        );
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        println!("attempt {attempt}: the phone was up to {:?} late", spoken.latest);
+        if spoken.latest < ON_TIME || attempt == ATTEMPTS {
+            return spoken;
+        }
+    }
+    unreachable!("the last attempt is taken as it is")
 }
+
+const ATTEMPTS: u32 = 4;
+/// A message that leaves later than this is late: the gateway fills a gap of 40 ms.
+const ON_TIME: Duration = Duration::from_millis(25);
 
 struct PeerVoice {
     payload_type: u8,
@@ -144,8 +158,6 @@ async fn speex_is_relayed_frame_by_frame_untouched_and_in_order() {
     let ours = call.dialog.remote_sdp.as_ref().unwrap().payload_type("speex/16000").unwrap();
     let ben = PeerVoice { payload_type: ours, ..PEER_SPEEX };
     let spoken = talk(&mut stage, &call, PhoneVoice::SpeexWideband, &ben).await;
-    println!("the phone was up to {:?} late", spoken.latest);
-
     let sent = PhoneVoice::SpeexWideband.frames(&speech::pcm(Speaker::Anna, 16_000), QUALITY);
     let packets = call.rtp.seen();
     let came: Vec<&[u8]> = packets.iter().map(|packet| packet.payload.as_slice()).collect();
@@ -169,7 +181,7 @@ async fn speex_is_relayed_frame_by_frame_untouched_and_in_order() {
 
 /// Frames are the sender's own, in order, each once, and none is missing. Only where the machine was too busy for the test itself to keep
 /// the pace, some may be: the gateway gives up what comes too late.
-fn assert_in_order(what: &str, sent: &[Vec<u8>], came: &[&[u8]], latest: std::time::Duration) {
+fn assert_in_order(what: &str, sent: &[Vec<u8>], came: &[&[u8]], latest: Duration) {
     // When the sender ends without a word, the gateway may fill in for a few packets that will never come.
     let end = came.iter().rposition(|frame| *frame == sent[sent.len() - 1]).map_or(came.len(), |last| last + 1);
     let filled = came[..end].iter().rev().take_while(|frame| **frame == sent[sent.len() - 1]).count() - 1;
@@ -184,7 +196,7 @@ fn assert_in_order(what: &str, sent: &[Vec<u8>], came: &[&[u8]], latest: std::ti
         );
     }
     let missing = sent.len() - came.len();
-    let allowed = if latest < std::time::Duration::from_millis(40) { 0 } else { sent.len() / 20 };
+    let allowed = if latest < ON_TIME { 0 } else { sent.len() / 20 };
     assert!(
         missing <= allowed,
         "{what}: {missing} of {} frames are missing; the phone was {latest:?} late",
@@ -217,14 +229,14 @@ async fn two_speex_frames_in_one_message_are_forty_milliseconds_of_speech() {
     let mut encoder = speex_codec::Encoder::new(Mode::Wideband);
     let mut out = [0; 1024];
     let stream = stage.phone.published().unwrap();
-    let mut tick = tokio::time::interval(std::time::Duration::from_millis(40));
+    let mut tick = tokio::time::interval(Duration::from_millis(40));
     for (number, pair) in pcm.chunks_exact(640).enumerate() {
         tick.tick().await;
         let length = encoder.encode(pair, &mut out).unwrap();
         let body: Vec<u8> = std::iter::once(0xB2).chain(out[..length].iter().copied()).collect();
         stage.phone.send_audio(stream, 100 + 40 * number as u32, body.into());
     }
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
     let heard = g711_timeline(&call.rtp.seen(), 0);
     let spoken = speech::pcm(Speaker::Anna, 8000);
     let bare = PEER_PCMU.bare(&audio::halve(&speex_and_back(Mode::Wideband, &pcm)));

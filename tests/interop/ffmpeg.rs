@@ -31,7 +31,7 @@ async fn speech_that_ffmpeg_publishes_with_connect_arguments_reaches_the_callee(
     assert!(dialog.invite.text("From").starts_with("\"Anna\" <sip:anna@"), "{}", dialog.invite.text("From"));
     assert!(bob.binding("anna").is_some(), "the connect arguments registered it");
     bob.answer(&dialog, &AudioSdp::new(rtp.address(), PCMU)).await;
-    tokio::time::sleep(Duration::from_secs(15)).await;
+    tokio::time::sleep(Duration::from_secs(16)).await;
     assert_speech("ffmpeg to peer", Speaker::Anna, 8000, &g711_timeline(&rtp.seen(), 0));
     assert_eq!(bob.bye(&mut dialog).await.status(), Some(200));
 }

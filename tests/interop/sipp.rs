@@ -49,7 +49,7 @@ async fn the_phone_calls_sipp_hears_it_and_hangs_up() {
     assert_eq!(phone.expect("ringing").await, ["180 Ringing".into()]);
     assert_eq!(phone.expect("accepted").await[0], "speex".into());
     phone.start_media().await;
-    tokio::time::sleep(Duration::from_millis(11_500)).await;
+    tokio::time::sleep(Duration::from_millis(12_500)).await;
     let (rate, heard) = phone.heard_pcm();
     assert_speech("sipp to phone", Speaker::Ben, rate, &heard);
     phone.bye().await;
@@ -67,7 +67,7 @@ async fn sipp_calls_the_phone_which_hears_it() {
     phone.accept(&["wideband", "alaw"]).await;
     phone.expect("accepted").await;
     phone.start_media().await;
-    tokio::time::sleep(Duration::from_millis(11_000)).await;
+    tokio::time::sleep(Duration::from_millis(12_000)).await;
     let (rate, heard) = phone.heard_pcm();
     assert_speech("sipp to phone", Speaker::Ben, rate, &heard);
     phone.expect("byed").await;

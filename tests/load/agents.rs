@@ -38,7 +38,6 @@ struct Shared {
     sockets: Vec<UdpSocket>,
     calls: Mutex<Vec<Arc<AgentCall>>>,
     by_call_id: Mutex<HashMap<String, Arc<AgentCall>>>,
-    registers: std::sync::atomic::AtomicUsize,
     speak: AtomicBool,
     stop: AtomicBool,
 }
@@ -63,7 +62,6 @@ impl Agents {
             sockets,
             calls: Mutex::default(),
             by_call_id: Mutex::default(),
-            registers: 0.into(),
             speak: false.into(),
             stop: false.into(),
         });
@@ -82,10 +80,6 @@ impl Agents {
     /// From now on every answered call is sent audio.
     pub(crate) fn speak(&self, on: bool) {
         self.shared.speak.store(on, Ordering::Relaxed);
-    }
-
-    pub(crate) fn registers(&self) -> usize {
-        self.shared.registers.load(Ordering::Relaxed)
     }
 
     /// Ends all threads; every call with what came for it.
@@ -176,7 +170,6 @@ fn answer(shared: &Shared, sip: &UdpSocket, request: &SipMessage, format: (u8, &
     let ok = SipMessage::response(request, 200, "OK", "agent");
     match request.method()? {
         "REGISTER" => {
-            shared.registers.fetch_add(1, Ordering::Relaxed);
             let contact = request.address("Contact");
             Some(ok.with("Contact", format!("<{contact}>;expires=600")).with("Expires", "600"))
         }

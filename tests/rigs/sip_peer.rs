@@ -310,7 +310,7 @@ impl SipPeer {
     }
 
     /// ACKs a final response; the dialog, when it was a 2xx.
-    async fn finish_invite(&self, calling: &Calling, response: &SipMessage) -> Dialog {
+    pub async fn finish_invite(&self, calling: &Calling, response: &SipMessage) -> Dialog {
         let accepted = response.status() < Some(300);
         let target = if accepted { response.address("Contact") } else { calling.invite.uri() };
         // RFC 3261: the ACK to a 2xx is a transaction of its own (13.2.2.4), the other belongs to the INVITE's (17.1.1.3).

@@ -1,0 +1,35 @@
+/** Runs the tests one after another and counts. */
+import { mkdirSync } from 'node:fs';
+import { tests } from './phone.mjs';
+import { tests as videoio } from './videoio.mjs';
+import { startBrowser, startGateway } from './rig.mjs';
+
+const wanted = process.argv[2] ?? '';
+if (process.env.SHOTS) mkdirSync(process.env.SHOTS, { recursive: true });
+const gateway = await startGateway();
+const browser = await startBrowser();
+let passed = 0, failed = 0;
+for (const [name, test] of Object.entries({ ...tests, ...videoio }).filter(([name]) => name.includes(wanted))) {
+  const pages = [];
+  const notes = [];
+  try {
+    await test({
+      browser, gateway, url: gateway.page, track: (opened) => (pages.push(opened), opened),
+      note: (text) => notes.push(text),
+      shot: async (page, title) => { if (process.env.SHOTS) await page.screenshot({ path: `${process.env.SHOTS}/${title}.png` }); },
+    });
+    passed++;
+    console.log(`ok      ${name}${notes.length ? `  [${notes.join('; ')}]` : ''}`);
+  } catch (error) {
+    failed++;
+    console.log(`FAILED  ${name}\n        ${String(error.stack ?? error).split('\n').slice(0, 6).join('\n        ')}`);
+    if (notes.length) console.log(`        [${notes.join('; ')}]`);
+    for (const { faults } of pages) if (faults?.length) console.log('        page:', faults.slice(0, 5).join('\n        '));
+    if (process.env.SHOTS && pages[0]) await pages[0].page.screenshot({ path: `${process.env.SHOTS}/FAILED-${failed}.png` }).catch(() => {});
+  }
+  for (const { context } of pages) await context.close().catch(() => {});
+}
+await browser.close();
+gateway.stop();
+console.log(`\n${passed} passed, ${failed} failed`);
+process.exit(failed || !passed ? 1 : 0);

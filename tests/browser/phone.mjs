@@ -1,0 +1,345 @@
+/** The page at `/`, used as people use it. */
+import assert from 'node:assert/strict';
+import { AXE, callState, compare, dial, listen, loudness, openPage, phoneState, signIn, sleep, until } from './rig.mjs';
+
+let nextUser = 1;
+const user = (name) => `${name}${nextUser++}-${process.pid}@localhost`;
+const uri = (name) => `sip:${name}`;
+
+/** Opens the phone; nothing in it may go wrong by the end. */
+const open = async ({ browser, url, track }, options) => track(await openPage(browser, `${url}/`, { options }));
+
+/** No violations of the policy, no errors in the console. */
+async function clean(...opened) {
+  for (const { faults, violations } of opened) {
+    assert.deepEqual(await violations(), []);
+    assert.deepEqual(faults, []);
+  }
+}
+
+/** Echo cancellation off: what is measured is the way, not what the browser makes of it. */
+const raw = (page) => page.evaluate(() =>
+  document.querySelector('web-phone').phone.audio.set({ echoCancellation: false, noiseSuppression: false, autoGainControl: false }));
+
+const inCall = (page) => until('the call', async () => (await callState(page)) === 'active');
+const noCall = (page) => until('the end of the call', async () => (await callState(page)) === null);
+
+/** Two pages, signed in. */
+async function two(kit) {
+  const [a, b] = [await open(kit), await open(kit)];
+  const [alice, bob] = [user('alice'), user('bob')];
+  await signIn(a.page, alice);
+  await signIn(b.page, bob);
+  return { a, b, alice, bob };
+}
+
+export const tests = {
+  async 'a first visitor calls echo with one click and hears himself'(kit) {
+    const phone = await open(kit);
+    const { page } = phone;
+    await kit.shot(page, '01-sign-in');
+    await page.getByRole('button', { name: /Call echo/ }).click();
+    await inCall(page);
+    await raw(page);
+    await sleep(1500);
+    const { likeness, delay, pieces } = compare(await listen(page, 7));
+    kit.note(`likeness ${likeness.toFixed(2)}, delay ${Math.round(delay)} ms, ${pieces} pieces`);
+    await kit.shot(page, '02-in-call');
+    const stats = await page.evaluate(() => document.querySelector('web-phone').phone.activeCall.quality.stats);
+    kit.note(`target ${Math.round(stats.buffer)} ms, jitter ${Math.round(stats.jitter)} ms, rtt ${stats.rtt} ms, codec ${stats.codec}, MOS ${stats.mos.toFixed(2)}`);
+    assert.ok(likeness > 0.6, `likeness ${likeness}`);
+    assert.ok(delay > 20 && delay < 400, `delay ${delay} ms`);
+    await page.getByRole('button', { name: 'Hang up' }).click();
+    await noCall(page);
+    await page.getByText(/Call ended after/).first().waitFor();
+    await clean(phone);
+  },
+
+  async 'hello greets, and is heard'(kit) {
+    const phone = await open(kit);
+    await phone.page.getByRole('button', { name: /Call hello/ }).click();
+    await inCall(phone.page);
+    const { heard } = await listen(phone.page, 2.5);
+    assert.ok(loudness(heard) > 0.01, `loudness ${loudness(heard)}`);
+    await clean(phone);
+  },
+
+  async 'two tabs call each other and hear each other, both ways'(kit) {
+    const { a, b, alice, bob } = await two(kit);
+    await dial(a.page, uri(bob));
+    await b.page.getByRole('alertdialog').waitFor();
+    assert.match(await b.page.title(), /Incoming call|Phone/);
+    await kit.shot(b.page, '03-incoming');
+    await kit.shot(a.page, '04-ringing');
+    assert.equal(await callState(a.page), 'ringing');
+    await b.page.getByRole('button', { name: 'Answer' }).click();
+    await Promise.all([inCall(a.page), inCall(b.page)]);
+    const [atA, atB] = await Promise.all([listen(a.page, 3), listen(b.page, 3)]);
+    kit.note(`A hears ${loudness(atA.heard).toFixed(3)}, B hears ${loudness(atB.heard).toFixed(3)}`);
+    assert.ok(loudness(atA.heard) > 0.01 && loudness(atB.heard) > 0.01);
+    await b.page.getByRole('button', { name: 'Hang up' }).click();
+    await noCall(a.page);
+    await a.page.getByRole('button', { name: new RegExp(`Call ${bob.split('@')[0]}, outgoing`) }).waitFor();
+    await b.page.getByRole('button', { name: new RegExp(`Call ${alice.split('@')[0]}, incoming`) }).waitFor();
+    await kit.shot(a.page, '05-history');
+    await clean(a, b);
+  },
+
+  async 'mute silences us for the other side, and only us'(kit) {
+    const { a, b, bob } = await two(kit);
+    await dial(a.page, uri(bob));
+    await b.page.getByRole('button', { name: 'Answer' }).click();
+    await Promise.all([inCall(a.page), inCall(b.page)]);
+    await a.page.getByRole('button', { name: 'Mute' }).click();
+    await sleep(1000);
+    const [atA, atB] = await Promise.all([listen(a.page, 2), listen(b.page, 2)]);
+    assert.ok(loudness(atB.heard) < 0.002, `B hears ${loudness(atB.heard)}`);
+    assert.ok(loudness(atA.heard) > 0.01, `A hears ${loudness(atA.heard)}`);
+    await a.page.keyboard.press('m');
+    await sleep(500);
+    assert.ok(loudness((await listen(b.page, 3)).heard) > 0.01, 'sound comes back');
+    await clean(a, b);
+  },
+
+  async 'hold is told to the other side, and taken back'(kit) {
+    const { a, b, bob } = await two(kit);
+    await dial(a.page, uri(bob));
+    await b.page.getByRole('button', { name: 'Answer' }).click();
+    await Promise.all([inCall(a.page), inCall(b.page)]);
+    await a.page.getByRole('button', { name: 'Hold' }).click();
+    await until('held', async () => (await callState(a.page)) === 'held' && (await callState(b.page)) === 'remote-held');
+    await kit.shot(a.page, '06-held');
+    await b.page.getByText('The other side put you on hold').first().waitFor();
+    await sleep(600);
+    assert.ok(loudness((await listen(b.page, 1.5)).heard) < 0.002, 'nothing is heard on hold');
+    await a.page.getByRole('button', { name: 'Hold' }).click();
+    await Promise.all([inCall(a.page), inCall(b.page)]);
+    await sleep(500);
+    assert.ok(loudness((await listen(b.page, 3)).heard) > 0.01, 'sound comes back');
+    await clean(a, b);
+  },
+
+  async 'who is called may decline'(kit) {
+    const { a, b, bob } = await two(kit);
+    await dial(a.page, uri(bob));
+    await b.page.getByRole('button', { name: 'Decline' }).click();
+    await a.page.getByText(/declined/).first().waitFor();
+    assert.equal(await callState(b.page), null);
+    await clean(a, b);
+  },
+
+  async 'who calls may give up, and the other sees a missed call'(kit) {
+    const { a, b, alice, bob } = await two(kit);
+    await dial(a.page, uri(bob));
+    await b.page.getByRole('alertdialog').waitFor();
+    await a.page.keyboard.press('Escape');
+    await b.page.getByText(`Missed call from ${alice.split('@')[0]}`).first().waitFor();
+    assert.equal(await callState(a.page), null);
+    await clean(a, b);
+  },
+
+  async 'a third caller finds the line busy'(kit) {
+    const { a, b, bob } = await two(kit);
+    await dial(a.page, uri(bob));
+    await b.page.getByRole('button', { name: 'Answer' }).click();
+    await inCall(a.page);
+    const c = await open(kit);
+    await signIn(c.page, user('carol'));
+    await dial(c.page, uri(bob));
+    await c.page.getByText(/is busy/).first().waitFor();
+    assert.equal(await callState(b.page), 'active');
+    await clean(a, b, c);
+  },
+
+  async 'nobody there is said in words'(kit) {
+    const phone = await open(kit);
+    await signIn(phone.page, user('alice'));
+    await dial(phone.page, 'sip:nobody-at-all@localhost');
+    await phone.page.getByText(/Nobody is known as|not available/).first().waitFor();
+    await kit.shot(phone.page, '07-nobody');
+    await clean(phone);
+  },
+
+  async 'keys in a call are sent, from the pad and from the keyboard'(kit) {
+    const { a, b, bob } = await two(kit);
+    await dial(a.page, uri(bob));
+    await b.page.getByRole('button', { name: 'Answer' }).click();
+    await inCall(a.page);
+    await a.page.evaluate(() => {
+      globalThis.digits = [];
+      const { phone } = document.querySelector('web-phone');
+      const { connection } = phone, call = connection.call;
+      connection.call = (name, ...args) => {
+        const answer = call.call(connection, name, ...args);
+        if (name === 'sendDTMF') answer.then(() => globalThis.digits.push(args[0]), (error) => globalThis.digits.push(String(error)));
+        return answer;
+      };
+    });
+    await a.page.getByRole('button', { name: 'Keypad' }).click();
+    for (const key of ['Key 1', 'Key 2', 'Key hash']) await a.page.getByRole('button', { name: key }).click();
+    await a.page.keyboard.press('*');
+    await a.page.keyboard.press('9');
+    await until('the digits', async () => (await a.page.evaluate(() => globalThis.digits.join(''))) === '12#*9');
+    await kit.shot(a.page, '08-keypad');
+    await clean(a, b);
+  },
+
+  async 'a cut socket ends the call in words, and the phone registers again by itself'(kit) {
+    const { a, b, bob } = await two(kit);
+    await dial(a.page, uri(bob));
+    await b.page.getByRole('button', { name: 'Answer' }).click();
+    await Promise.all([inCall(a.page), inCall(b.page)]);
+    const cut = Date.now();
+    await b.page.evaluate(() => document.querySelector('web-phone').phone.connection.order({ type: 'close' }));
+    await b.page.getByText(/connection to the gateway broke/).first().waitFor();
+    await noCall(a.page);
+    await until('ready again', async () => (await phoneState(b.page)) === 'ready');
+    kit.note(`ready again after ${Date.now() - cut} ms`);
+    await dial(a.page, uri(bob));
+    await b.page.getByRole('button', { name: 'Answer' }).click();
+    await Promise.all([inCall(a.page), inCall(b.page)]);
+    await clean(a, b);
+  },
+
+  async 'a main thread that blocks is not heard'(kit) {
+    const phone = await open(kit);
+    await phone.page.getByRole('button', { name: /Call echo/ }).click();
+    await inCall(phone.page);
+    await sleep(2500);
+    const played = () => phone.page.evaluate(() => ({ ...document.querySelector('web-phone').phone.activeCall.quality.player }));
+    const before = await played();
+    await phone.page.evaluate(async () => {
+      for (let i = 0; i < 6; i++) {
+        const end = performance.now() + 300;
+        while (performance.now() < end);
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    });
+    await sleep(300);
+    const after = await played();
+    kit.note(`${after.underruns - before.underruns} underruns, ${after.concealed - before.concealed} ms made up of ${after.played - before.played}`);
+    assert.ok(after.played - before.played > 1500);
+    assert.ok(after.concealed - before.concealed <= 60);
+  },
+
+  async 'a second phone of the same address takes over, and the first says so'(kit) {
+    const [a, b] = [await open(kit), await open(kit)];
+    const name = user('twin');
+    await signIn(a.page, name);
+    await signIn(b.page, name);
+    await a.page.getByText(/Another phone has signed in/).first().waitFor();
+  },
+
+  async 'account and recent calls are there after a reload'(kit) {
+    const phone = await open(kit);
+    const { page } = phone;
+    await page.getByRole('button', { name: /Call echo/ }).click();
+    await inCall(page);
+    await page.keyboard.press('Escape');
+    await noCall(page);
+    const who = await page.locator('web-phone header b').textContent();
+    await page.reload();
+    await until('ready', async () => (await phoneState(page)) === 'ready');
+    assert.equal(await page.locator('web-phone header b').textContent(), who);
+    await page.getByRole('button', { name: /Call echo, outgoing/ }).waitFor();
+    await clean(phone);
+  },
+
+  async 'digits typed anywhere dial, Enter calls, Escape hangs up'(kit) {
+    const phone = await open(kit);
+    const { page } = phone;
+    await signIn(page, user('alice'));
+    await page.getByLabel(/^Name or number/).focus();
+    await page.keyboard.type('echo');
+    await page.keyboard.press('Enter');
+    await inCall(page);
+    await page.keyboard.press('h');
+    await until('held', async () => (await callState(page)) === 'held');
+    await page.keyboard.press('Escape');
+    await noCall(page);
+    await clean(phone);
+  },
+
+  async 'devices and volumes are offered and kept'(kit) {
+    const phone = await open(kit);
+    const { page } = phone;
+    await signIn(page, user('alice'));
+    await page.getByRole('button', { name: 'Settings' }).click();
+    assert.ok((await page.getByLabel('Microphone', { exact: true }).locator('option').count()) >= 1);
+    await page.getByLabel('Volume', { exact: true }).fill('0.5');
+    await page.getByLabel('Noise suppression').uncheck();
+    await kit.shot(page, '09-settings');
+    await page.reload();
+    await until('ready', async () => (await phoneState(page)) === 'ready');
+    const { volume, noiseSuppression } = await page.evaluate(() => document.querySelector('web-phone').phone.audio.options);
+    assert.deepEqual([volume, noiseSuppression], [0.5, false]);
+    await clean(phone);
+  },
+
+  async 'where there is no secure context it is said in words'(kit) {
+    const phone = kit.track(await openPage(kit.browser, 'about:blank'));
+    await phone.page.addInitScript(() => Object.defineProperty(globalThis, 'isSecureContext', { get: () => false }));
+    await phone.page.goto(`${kit.url}/`);
+    await phone.page.getByText(/Browsers give a microphone only to pages that came over https/).waitFor();
+    await kit.shot(phone.page, '10-insecure');
+    await clean(phone);
+  },
+
+  async 'axe finds nothing, on any view, in light and dark'(kit) {
+    for (const colorScheme of ['light', 'dark']) {
+      const phone = await open(kit, { colorScheme, bypassCSP: true });
+      const { page } = phone;
+      const check = async (view) => {
+        await page.evaluate(AXE);
+        const { violations } = await page.evaluate(() => globalThis.axe.run());
+        assert.deepEqual(violations.map(({ id, nodes }) => `${view} ${colorScheme}: ${id} ${nodes[0].html} ${nodes[0].failureSummary}`), []);
+      };
+      await check('sign-in');
+      await signIn(page, user('alice'));
+      await check('dial');
+      await page.getByRole('button', { name: 'Settings' }).click();
+      await check('settings');
+      await page.getByRole('button', { name: 'Back' }).click();
+      await dial(page, 'echo');
+      await inCall(page);
+      await page.getByRole('button', { name: 'Keypad' }).click();
+      await sleep(300);
+      await check('call');
+      await kit.shot(page, `11-call-${colorScheme}`);
+      await page.getByRole('button', { name: 'Hang up' }).click();
+      await noCall(page);
+      await check('after a call');
+      await kit.shot(page, `12-dial-${colorScheme}`);
+      const { page: other } = await open(kit);
+      await signIn(other, user('bob'));
+      const address = await page.evaluate(() => document.querySelector('web-phone').account.user);
+      await dial(other, uri(address));
+      await page.getByRole('alertdialog').waitFor();
+      await check('incoming');
+    }
+  },
+
+  async 'nothing is cut off at 280 pixels'(kit) {
+    const phone = await open(kit, { viewport: { width: 280, height: 640 } });
+    const { page } = phone;
+    const fits = async (view) => {
+      await kit.shot(page, `13-narrow-${view}`);
+      const wide = await page.evaluate(() => {
+        const root = document.querySelector('web-phone').shadowRoot;
+        return [...root.querySelectorAll('button, input, select, h2, p')].filter((e) => e.offsetParent && !e.closest('.sr') && e.getBoundingClientRect().right > innerWidth + 0.5).map((e) => e.outerHTML.slice(0, 80));
+      });
+      assert.deepEqual(wide, [], view);
+      assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= 280, view);
+    };
+    await fits('sign-in');
+    await signIn(page, user('a-user-with-quite-a-long-name'));
+    await fits('dial');
+    await dial(page, 'echo');
+    await inCall(page);
+    await page.getByRole('button', { name: 'Keypad' }).click();
+    await fits('call');
+    await page.getByRole('button', { name: 'Sound' }).click();
+    await fits('settings');
+    await clean(phone);
+  },
+};

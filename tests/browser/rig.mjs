@@ -1,0 +1,153 @@
+/** What the tests stand on: a gateway, a browser whose microphone is a file, and an ear in the page. */
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import net from 'node:net';
+import path from 'node:path';
+
+const require = createRequire(path.join(process.env.NODE_MODULES ?? '', 'x.js'));
+const { chromium } = require('playwright-core');
+export const AXE = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+
+export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Asks until the answer is truthy. */
+export async function until(what, ask, ms = 15_000) {
+  const end = Date.now() + ms;
+  for (;;) {
+    const answer = await ask();
+    if (answer) return answer;
+    if (Date.now() > end) throw new Error(`waited ${ms} ms for ${what}`);
+    await sleep(50);
+  }
+}
+
+const freePort = () => new Promise((resolve) => {
+  const server = net.createServer().listen(0, '127.0.0.1', () => {
+    const { port } = server.address();
+    server.close(() => resolve(port));
+  });
+});
+
+/** A gateway of our own, with the defaults of its first run but for the ports. */
+export async function startGateway() {
+  if (process.env.PAGE) return { page: process.env.PAGE, stop() {} };
+  const [http, rtmp, sip] = await Promise.all([freePort(), freePort(), freePort()]);
+  const child = spawn(process.env.GATEWAY, ['--http', `127.0.0.1:${http}`, '--rtmp', `127.0.0.1:${rtmp}`, '--sip', `udp:127.0.0.1:${sip}`],
+    { stdio: ['ignore', 'pipe', 'pipe'] });
+  let log = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => { log = (log + data).slice(-20_000); });
+  const page = `http://127.0.0.1:${http}`;
+  await until('the gateway', () => fetch(`${page}/healthz`).then((r) => r.ok, () => false));
+  return { page, sip, log: () => log, stop: () => child.kill('SIGTERM') };
+}
+
+export async function startBrowser() {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--no-sandbox', '--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream', `--use-file-for-fake-audio-capture=${process.env.SPEECH}`],
+  });
+}
+
+/** A page that counts what goes wrong in it, and whose microphone listens. */
+export async function openPage(browser, url, { options = {}, routes = {} } = {}) {
+  const context = await browser.newContext({ permissions: ['microphone', 'notifications'], viewport: { width: 900, height: 760 }, ...options });
+  const page = await context.newPage();
+  const faults = [];
+  page.on('console', (message) => message.type() === 'error' && faults.push(message.text()));
+  page.on('pageerror', (error) => faults.push(String(error)));
+  await page.route('**/ear-worklet.js', (route) => route.fulfill({ contentType: 'text/javascript', body: EAR }));
+  for (const [glob, body] of Object.entries(routes)) await page.route(glob, (route) => route.fulfill({ contentType: 'text/html', body }));
+  await page.addInitScript(() => {
+    globalThis.violations = [];
+    document.addEventListener('securitypolicyviolation', (event) => globalThis.violations.push(`${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`));
+  });
+  await page.goto(url);
+  const violations = () => page.evaluate(() => globalThis.violations);
+  return { page, context, faults, violations };
+}
+
+/** Both ears on one clock: the microphone's samples and the loudspeaker's. */
+const EAR = `registerProcessor('ear', class extends AudioWorkletProcessor {
+  process(inputs) {
+    this.port.postMessage(inputs.map((input) => input[0] ? input[0].slice() : new Float32Array(128)));
+    return true;
+  }
+});`;
+
+/** Records `seconds` of a call in the page of a `<web-phone>`. @returns {{rate, said, heard}} */
+export async function listen(page, seconds) {
+  const { rate, said, heard } = await page.evaluate(async (seconds) => {
+    const { audio } = document.querySelector('web-phone').phone;
+    const { context } = audio;
+    await context.audioWorklet.addModule('/ear-worklet.js');
+    const ear = new AudioWorkletNode(context, 'ear', { numberOfInputs: 2, channelCount: 1, channelCountMode: 'explicit' });
+    const both = [[], []];
+    ear.port.onmessage = ({ data }) => data.forEach((part, i) => both[i].push(...part));
+    audio.source.connect(ear, 0, 0);
+    audio.volume.connect(ear, 0, 1);
+    ear.connect(context.destination);
+    await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+    ear.disconnect();
+    audio.volume.disconnect(ear);
+    const pack = (samples) => samples.map((x) => Math.round(x * 32767));
+    return { rate: context.sampleRate, said: pack(both[0]), heard: pack(both[1]) };
+  }, seconds);
+  return { rate, said: Float32Array.from(said, (x) => x / 32767), heard: Float32Array.from(heard, (x) => x / 32767) };
+}
+
+/** The delay at which `heard` is most like `said`: normalised cross-correlation of 8 kHz copies, over whole and in pieces. */
+export function compare({ rate, said, heard }, lagMaxMs = 600) {
+  const step = Math.round(rate / 8000);
+  const thin = (x) => Float32Array.from({ length: Math.floor(x.length / step) }, (_, i) => {
+    let sum = 0;
+    for (let k = 0; k < step; k++) sum += x[i * step + k];
+    return sum / step;
+  });
+  const [a, b] = [thin(said), thin(heard)];
+  const hz = rate / step;
+  const lagMax = Math.round((lagMaxMs * hz) / 1000);
+  const at = (from, length) => {
+    let best = { likeness: -1, lag: 0 };
+    for (let lag = 0; lag <= lagMax; lag++) {
+      let ab = 0, aa = 0, bb = 0;
+      for (let i = from; i < from + length && i + lag < b.length; i++) {
+        ab += a[i] * b[i + lag];
+        aa += a[i] * a[i];
+        bb += b[i + lag] * b[i + lag];
+      }
+      const likeness = ab / Math.sqrt(aa * bb + 1e-9);
+      if (likeness > best.likeness) best = { likeness, lag };
+    }
+    return { likeness: best.likeness, delay: (best.lag / hz) * 1000 };
+  };
+  // Time-stretching moves the delay about: judge by half seconds with speech in them, and take the middle one.
+  const length = Math.round(hz / 2);
+  const pieces = [];
+  for (let from = 0; from + length + lagMax < a.length; from += length) {
+    let power = 0;
+    for (let i = from; i < from + length; i++) power += a[i] * a[i];
+    if (Math.sqrt(power / length) > 0.02) pieces.push(at(from, length));
+  }
+  const middle = (key) => pieces.map((piece) => piece[key]).sort((x, y) => x - y)[Math.floor(pieces.length / 2)] ?? 0;
+  return { likeness: middle('likeness'), delay: middle('delay'), pieces: pieces.length };
+}
+
+export const loudness = (pcm) => Math.sqrt(pcm.reduce((sum, x) => sum + x * x, 0) / Math.max(1, pcm.length));
+
+/** The state of the phone's only call, or of the phone. */
+export const callState = (page) => page.evaluate(() => document.querySelector('web-phone').phone?.activeCall?.state ?? null);
+export const phoneState = (page) => page.evaluate(() => document.querySelector('web-phone').phone?.state ?? null);
+
+/** Signs a page in, as a user would. */
+export async function signIn(page, user, password = 'any-password') {
+  await page.getByLabel('SIP address').fill(user);
+  await page.getByLabel('Password').fill(password);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await until(`${user} to be ready`, async () => (await phoneState(page)) === 'ready');
+}
+
+export async function dial(page, destination) {
+  await page.getByLabel(/^Name or number/).fill(destination);
+  await page.getByRole('button', { name: 'Call', exact: true }).click();
+}

@@ -1,0 +1,5 @@
+//! The contract of siprtmp.
+mod amf;
+mod script;
+mod stock;
+mod wire;
