@@ -125,7 +125,7 @@ export class Phone extends EventTarget {
     this.life = new AbortController();
     const { signal } = this.life;
     this.audio.addEventListener('needgesture', () => this.dispatchEvent(event('needgesture')));
-    this.audio.addEventListener('input-lost', () => void this.activeCall && this.audio.set({ input: '' }).catch(() => {}));
+    this.audio.addEventListener('input-lost', () => { if (this.activeCall) this.audio.set({ input: '' }).catch(() => {}); });
     navigator.mediaDevices?.addEventListener('devicechange', () => this.dispatchEvent(event('devicechange')), { signal });
     addEventListener('online', () => this.state === 'reconnecting' && this.#again(0), { signal });
     addEventListener('pagehide', () => this.connection?.close(), { signal });

@@ -56,7 +56,6 @@ export async function openPage(browser, url, { options = {}, routes = {} } = {})
   const faults = [];
   page.on('console', (message) => message.type() === 'error' && faults.push(message.text()));
   page.on('pageerror', (error) => faults.push(String(error)));
-  await page.route('**/ear-worklet.js', (route) => route.fulfill({ contentType: 'text/javascript', body: EAR }));
   for (const [glob, body] of Object.entries(routes)) await page.route(glob, (route) => route.fulfill({ contentType: 'text/html', body }));
   await page.addInitScript(() => {
     globalThis.violations = [];
@@ -67,29 +66,23 @@ export async function openPage(browser, url, { options = {}, routes = {} } = {})
   return { page, context, faults, violations };
 }
 
-/** Both ears on one clock: the microphone's samples and the loudspeaker's. */
-const EAR = `registerProcessor('ear', class extends AudioWorkletProcessor {
-  process(inputs) {
-    this.port.postMessage(inputs.map((input) => input[0] ? input[0].slice() : new Float32Array(128)));
-    return true;
-  }
-});`;
-
 /** Records `seconds` of a call in the page of a `<web-phone>`. @returns {{rate, said, heard}} */
 export async function listen(page, seconds) {
   const { rate, said, heard } = await page.evaluate(async (seconds) => {
     const { audio } = document.querySelector('web-phone').phone;
     const { context } = audio;
-    await context.audioWorklet.addModule('/ear-worklet.js');
-    const ear = new AudioWorkletNode(context, 'ear', { numberOfInputs: 2, channelCount: 1, channelCountMode: 'explicit' });
+    // Both on one clock. A ScriptProcessor, for a worklet's file would have to be the gateway's.
+    const ears = new ChannelMergerNode(context, { numberOfInputs: 2 });
+    const recorder = context.createScriptProcessor(4096, 2, 1);
     const both = [[], []];
-    ear.port.onmessage = ({ data }) => data.forEach((part, i) => both[i].push(...part));
-    audio.source.connect(ear, 0, 0);
-    audio.volume.connect(ear, 0, 1);
-    ear.connect(context.destination);
+    recorder.onaudioprocess = ({ inputBuffer }) => both.forEach((all, i) => all.push(...inputBuffer.getChannelData(i)));
+    const mono = new GainNode(context, { channelCount: 1, channelCountMode: 'explicit' });
+    audio.source.connect(ears, 0, 0);
+    audio.volume.connect(mono).connect(ears, 0, 1);
+    ears.connect(recorder).connect(context.destination);
     await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
-    ear.disconnect();
-    audio.volume.disconnect(ear);
+    recorder.disconnect();
+    audio.volume.disconnect(mono);
     const pack = (samples) => samples.map((x) => Math.round(x * 32767));
     return { rate: context.sampleRate, said: pack(both[0]), heard: pack(both[1]) };
   }, seconds);

@@ -50,9 +50,9 @@ export class Resampler {
     return this.same ? 0 : this.taps / 2;
   }
 
-  /** @param {Float32Array} input any number of samples @returns {Float32Array} what can be computed by now */
+  /** @param {Float32Array} input any number of samples @returns {Float32Array<ArrayBuffer>} what can be computed by now */
   process(input) {
-    if (this.same) return input.slice();
+    if (this.same) return Float32Array.from(input);
     const line = new Float32Array(this.history.length + input.length);
     line.set(this.history);
     line.set(input, this.history.length);

@@ -12,7 +12,7 @@
  * @property {number} type       message type id: 8 audio, 20 AMF0 command, ...
  * @property {number} stream     message stream id; 0 is the connection itself
  * @property {number} timestamp  ms, 32 bit
- * @property {Uint8Array} payload
+ * @property {Uint8Array<ArrayBuffer>} payload
  */
 
 /** Bytes that do not follow the protocol. */
@@ -102,7 +102,7 @@ function put24(out, at, value) {
 /**
  * What is known of a chunk stream.
  * @typedef {{stream: number, type: number, length: number, timestamp: number, delta: number, extended: boolean,
- *   body: Uint8Array, filled: number}} ChunkStream
+ *   body: Uint8Array<ArrayBuffer>, filled: number}} ChunkStream
  */
 
 export class ChunkReader {

@@ -11,11 +11,13 @@ import { ChunkReader, ChunkWriter, ProtocolError } from './chunks.js';
 
 /** @typedef {import('./amf0.js').AmfValue} AmfValue */
 /**
- * @typedef {{type: 'open'}                                                         handshake done
- *   | {type: 'answer', id: number, ok: boolean, args: AmfValue[]}                  to one of our calls
- *   | {type: 'invoke', name: string, id: number, args: AmfValue[]}                 the gateway calls us
- *   | {type: 'status', stream: number, info: Record<string, AmfValue>}             onStatus
- *   | {type: 'audio', stream: number, timestamp: number, payload: Uint8Array}      FLV tag byte first
+ * `open`: the handshake is done; `answer`: to one of our calls; `invoke`: the gateway calls us; `status`: onStatus; `audio`: FLV
+ * tag byte first.
+ * @typedef {{type: 'open'}
+ *   | {type: 'answer', id: number, ok: boolean, args: AmfValue[]}
+ *   | {type: 'invoke', name: string, id: number, args: AmfValue[]}
+ *   | {type: 'status', stream: number, info: Record<string, AmfValue>}
+ *   | {type: 'audio', stream: number, timestamp: number, payload: Uint8Array<ArrayBuffer>}
  *   | {type: 'pong', sent: number}} SessionEvent
  */
 
@@ -50,7 +52,7 @@ export class RtmpSession {
     this.window = 0;
   }
 
-  /** Begins the handshake, in its simple form (5.2). @param {(bytes: Uint8Array) => void} [fill] randomness for C1 */
+  /** Begins the handshake, in its simple form (5.2). @param {(bytes: Uint8Array<ArrayBuffer>) => void} [fill] randomness for C1 */
   start(fill = (bytes) => bytes.fill(0x55)) {
     const greeting = new Uint8Array(1 + HANDSHAKE_BYTES);
     greeting[0] = VERSION;
@@ -171,7 +173,7 @@ export class RtmpSession {
   /**
    * @param {number} stream
    * @param {number} timestamp ms
-   * @param {Uint8Array} payload FLV tag byte first
+   * @param {Uint8Array<ArrayBuffer>} payload FLV tag byte first
    */
   audio(stream, timestamp, payload) {
     this.send(AUDIO, stream, payload, timestamp);
@@ -182,12 +184,12 @@ export class RtmpSession {
     this.control(USER_CONTROL, Uint8Array.of(0, PING_REQUEST, ...u32(ms >>> 0)));
   }
 
-  /** @param {number} type @param {number} stream @param {Uint8Array} payload @param {number} [timestamp] */
+  /** @param {number} type @param {number} stream @param {Uint8Array<ArrayBuffer>} payload @param {number} [timestamp] */
   send(type, stream, payload, timestamp = 0) {
     this.output.push(this.writer.write(3 + (stream % 60), { type, stream, timestamp, payload }));
   }
 
-  /** @param {number} type @param {Uint8Array} payload */
+  /** @param {number} type @param {Uint8Array<ArrayBuffer>} payload */
   control(type, payload) {
     this.output.push(this.writer.write(CONTROL, { type, stream: 0, timestamp: 0, payload }));
   }
