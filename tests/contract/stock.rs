@@ -160,7 +160,9 @@ impl Replay {
             ["has", "registered", user] => self.callee.wait_binding(user, true, SOON).await,
             ["is", "called"] => {
                 let dialog = self.callee.incoming().await;
-                assert_eq!(formats(&dialog.remote_sdp), rest);
+                let formats = &dialog.remote_sdp.as_ref().expect("an offer").formats;
+                let named = formats.iter().map(|(number, name)| format!("{number} {}", name.to_ascii_lowercase()));
+                assert_eq!(named.collect::<Vec<_>>().join(", "), rest);
                 assert_eq!(dialog.invite.text("From").split(";tag").next(), Some(&*self.alice()));
                 self.dialog = Some((dialog, false));
             }
@@ -224,7 +226,7 @@ impl Replay {
                 let frame = match payload_type {
                     0 => vec![0x3C; 160],
                     // The narrowband layer of the frame, ended as RFC 5574 section 3.3 ends a packet.
-                    98 => narrowband_layer(&bytes(SPEEX_FRAME)),
+                    96 => narrowband_layer(&bytes(SPEEX_FRAME)),
                     other => panic!("no frame of payload type {other}"),
                 };
                 let frames = vec![frame; count.parse().unwrap()];
@@ -245,7 +247,7 @@ impl Replay {
     fn description(&self, numbers: &str) -> AudioSdp {
         let name = |number: &str| match number {
             "0" => (0, "PCMU/8000"),
-            "98" => (98, "speex/8000"),
+            "96" => (96, "speex/8000"),
             "101" => (101, "telephone-event/8000"),
             _ => panic!("no format {number}"),
         };
