@@ -35,19 +35,24 @@ def array(doc, name, kind, values, rows=None, item="static"):
     return f"/// {doc}\n#[rustfmt::skip]\npub(crate) {item} {name}: {shape} = [\n" + "\n".join(lines) + "\n];\n"
 
 
+def columns(values, width):
+    """Vectors of `width` codes, turned so that all first codes come first."""
+    return [values[i] for first in range(width) for i in range(first, len(values), width)]
+
+
 def write(file, doc, *arrays):
     head = "//! " + doc.strip().replace("\n", "\n//! ") + "\n//!\n//! Written by `scripts/make_tables.py`; the numbers are the standard's (Jean-Marc Valin, Xiph.Org).\n\n"
     (TARGET / file).write_text(head + "\n".join(arrays))
 
 
-write("lsp.rs", "Line spectral pair codebooks; a code is an offset in units of its stage's step.",
-      array("Narrowband, first stage: all ten pairs.", "NARROW_ALL", "i8", numbers("lsp_tables_nb.c", "cdbk_nb")),
-      array("Narrowband, pairs 0 to 4, second stage.", "NARROW_LOW_1", "i8", numbers("lsp_tables_nb.c", "cdbk_nb_low1")),
-      array("Narrowband, pairs 0 to 4, third stage.", "NARROW_LOW_2", "i8", numbers("lsp_tables_nb.c", "cdbk_nb_low2")),
-      array("Narrowband, pairs 5 to 9, second stage.", "NARROW_HIGH_1", "i8", numbers("lsp_tables_nb.c", "cdbk_nb_high1")),
-      array("Narrowband, pairs 5 to 9, third stage.", "NARROW_HIGH_2", "i8", numbers("lsp_tables_nb.c", "cdbk_nb_high2")),
-      array("High band, first stage: all eight pairs.", "HIGH_1", "i8", numbers("high_lsp_tables.c", "high_lsp_cdbk")),
-      array("High band, second stage.", "HIGH_2", "i8", numbers("high_lsp_tables.c", "high_lsp_cdbk2")))
+write("lsp.rs", "Line spectral pair codebooks, by columns: the 64 codes of the first pair, then those of the second. A code is an\noffset in units of its stage's step.",
+      array("Narrowband, first stage: all ten pairs.", "NARROW_ALL", "i8", columns(numbers("lsp_tables_nb.c", "cdbk_nb"), 10)),
+      array("Narrowband, pairs 0 to 4, second stage.", "NARROW_LOW_1", "i8", columns(numbers("lsp_tables_nb.c", "cdbk_nb_low1"), 5)),
+      array("Narrowband, pairs 0 to 4, third stage.", "NARROW_LOW_2", "i8", columns(numbers("lsp_tables_nb.c", "cdbk_nb_low2"), 5)),
+      array("Narrowband, pairs 5 to 9, second stage.", "NARROW_HIGH_1", "i8", columns(numbers("lsp_tables_nb.c", "cdbk_nb_high1"), 5)),
+      array("Narrowband, pairs 5 to 9, third stage.", "NARROW_HIGH_2", "i8", columns(numbers("lsp_tables_nb.c", "cdbk_nb_high2"), 5)),
+      array("High band, first stage: all eight pairs.", "HIGH_1", "i8", columns(numbers("high_lsp_tables.c", "high_lsp_cdbk"), 8)),
+      array("High band, second stage.", "HIGH_2", "i8", columns(numbers("high_lsp_tables.c", "high_lsp_cdbk2"), 8)))
 write("gain.rs", "Gain quantisers: pitch taps, excitation and high-band gains.",
       array("Three pitch taps (gain = 0.5 + code / 64) and the encoder's bound on their sum; 7-bit index.",
             "PITCH_7_BITS", "i8", numbers("gain_table.c", "gain_cdbk_nb"), 4),

@@ -97,12 +97,6 @@ impl<'a> BitWriter<'a> {
         }
     }
 
-    /// Goes back to bit `position`: what was written after it is overwritten next.
-    pub fn rewind(&mut self, position: usize) {
-        debug_assert!(position <= self.position);
-        self.position = position;
-    }
-
     /// Appends the padding that decoders take as the end of the packet: a zero, then ones to the byte's edge
     /// (RFC 5574 section 3.3). Nothing when the packet ends on an edge already.
     pub fn terminate(&mut self) {
@@ -169,15 +163,13 @@ mod tests {
     }
 
     #[test]
-    fn a_field_can_be_patched_and_a_frame_taken_back() {
-        let mut buffer = [0; 3];
+    fn a_field_can_be_patched_later() {
+        let mut buffer = [0; 2];
         let mut writer = BitWriter::new(&mut buffer);
         writer.put(0x3ff, 10);
         writer.patch(3, 0b0101, 4);
-        writer.rewind(8);
-        writer.put(0, 2);
         assert_eq!(writer.position(), 10);
         assert_eq!(writer.finish(), Some(2));
-        assert_eq!(buffer, [0b1110_1011, 0, 0]);
+        assert_eq!(buffer, [0b1110_1011, 0b1100_0000]);
     }
 }

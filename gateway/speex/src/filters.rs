@@ -4,6 +4,7 @@
 //! A prediction filter A(z) is given by its coefficients of z^-1 to z^-N; the one of z^0 is 1.
 
 use crate::math::abs;
+use crate::simd::{self, Simd};
 use crate::tables::qmf;
 
 /// All-pole filter 1/A(z), in place.
@@ -113,13 +114,23 @@ impl Biquad {
     /// Filters in place.
     pub fn run(&mut self, signal: &mut [f32]) {
         let ([b0, b1, b2], [a1, a2], [mut m0, mut m1]) = (self.zeros, self.poles, self.memory);
-        for sample in signal {
-            let x = *sample;
-            let y = b0 * x + m0;
-            m0 = m1 + b1 * x - a1 * y;
+        let (first, rest) = match signal.split_first_mut() {
+            Some(split) => split,
+            None => return,
+        };
+        let mut x = *first;
+        let mut y = b0 * x + m0;
+        *first = y;
+        // As in [`synthesise`], what does not wait for the last output is added first.
+        for sample in rest {
+            let ahead = b0 * *sample + (m1 + b1 * x);
             m1 = b2 * x - a2 * y;
+            y = ahead - a1 * y;
+            x = *sample;
             *sample = y;
         }
+        m0 = m1 + b1 * x - a1 * y;
+        m1 = b2 * x - a2 * y;
         // Silence must not end in numbers so small that processors get slow.
         self.memory = if abs(m0) + abs(m1) > 1e-20 { [m0, m1] } else { [0.0; 2] };
     }
@@ -179,7 +190,7 @@ impl QmfAnalysis {
     pub const NEW: Self = Self { even: [0.0; QMF_PAST], odd: [0.0; QMF_PAST + 1] };
 
     /// Splits `signal` (at most 640 samples, a multiple of 16) into `low` and `high`, each half as long.
-    pub fn split(&mut self, signal: &[f32], low: &mut [f32], high: &mut [f32]) {
+    pub fn split(&mut self, simd: Simd, signal: &[f32], low: &mut [f32], high: &mut [f32]) {
         let half = signal.len() / 2;
         let mut even = [0.0; QMF_PAST + QMF_FRAME];
         let mut odd = [0.0; QMF_PAST + 1 + QMF_FRAME];
@@ -189,8 +200,8 @@ impl QmfAnalysis {
         {
             (*even, *odd) = (pair[0], pair[1]);
         }
-        fir(&even, &ODD_TAPS, low);
-        fir(&odd, &EVEN_TAPS, high);
+        simd::correlate(simd, &ODD_TAPS, &even[..QMF_PAST + half], low);
+        simd::correlate(simd, &EVEN_TAPS, &odd[..QMF_PAST + half], high);
         for (low, high) in low.iter_mut().zip(high) {
             (*low, *high) = (*low + *high, *low - *high);
         }
@@ -273,7 +284,7 @@ mod tests {
         let (mut analysis, mut synthesis, mut joined) = (QmfAnalysis::NEW, QmfSynthesis::NEW, Vec::new());
         for frame in signal.chunks(320) {
             let (mut low, mut high, mut out) = ([0.0; 160], [0.0; 160], [0.0; 320]);
-            analysis.split(frame, &mut low, &mut high);
+            analysis.split(Simd::detect(), frame, &mut low, &mut high);
             synthesis.join(&low, &high, &mut out);
             joined.extend(out);
         }
@@ -286,7 +297,7 @@ mod tests {
     fn a_low_tone_is_in_the_low_band() {
         let (mut analysis, mut low, mut high) = (QmfAnalysis::NEW, [0.0; 160], [0.0; 160]);
         let tone: Vec<f32> = (0..320).map(|n| (n as f32 * 0.2).sin()).collect();
-        analysis.split(&tone, &mut low, &mut high);
+        analysis.split(Simd::detect(), &tone, &mut low, &mut high);
         let energy = |band: &[f32]| band[40..].iter().map(|x| x * x).sum::<f32>();
         assert!(energy(&high) < 1e-4 * energy(&low));
     }

@@ -1,6 +1,6 @@
 //! Linear prediction: from a windowed stretch of signal to the filter that predicts it.
-#![allow(dead_code)]
 
+use crate::simd::{self, Simd};
 use crate::tables::window;
 
 /// White noise added to the signal's energy, so that silence has a filter too.
@@ -8,24 +8,16 @@ const FLOOR: f32 = 10.0;
 /// Part of the energy that keeps a reflection from reaching 1.
 const REFLECTION_GUARD: f32 = 0.003;
 
-/// The prediction filter of `signal`, already windowed: coefficients of z^-1 to z^-N, error = x[n] + sum a[k] x[n-k].
+/// The prediction filter (of order 10 at most) of `signal`, which is windowed and made of whole blocks of eight: coefficients of z^-1 to z^-N, error = x[n] + sum a[k] x[n-k].
 ///
 /// `noise_floor` (of the energy) is added to lag 0, and the lags are tapered, so that peaks do not get too sharp.
-pub(crate) fn analyse<const N: usize>(signal: &[f32], noise_floor: f32) -> [f32; N] {
-    let (zero, mut lags) = autocorrelation::<N>(signal);
-    for (lag, taper) in lags.iter_mut().zip(&window::LAG[1..]) {
-        *lag *= taper;
-    }
-    levinson(zero * (1.0 + noise_floor) * window::LAG[0], &lags)
-}
-
-/// Autocorrelation: lag 0 (with [`FLOOR`]), and lags 1 to N.
-pub(crate) fn autocorrelation<const N: usize>(signal: &[f32]) -> (f32, [f32; N]) {
+pub(crate) fn analyse<const N: usize>(simd: Simd, signal: &[f32], noise_floor: f32) -> [f32; N] {
+    let products = simd::autocorrelate::<11>(simd, signal);
     let mut lags = [0.0; N];
-    for (k, lag) in lags.iter_mut().enumerate() {
-        *lag = crate::math::dot(&signal[k + 1..], &signal[..signal.len() - k - 1]);
+    for ((lag, product), taper) in lags.iter_mut().zip(&products[1..]).zip(&window::LAG[1..]) {
+        *lag = product * taper;
     }
-    (crate::math::dot(signal, signal) + FLOOR, lags)
+    levinson((products[0] + FLOOR) * (1.0 + noise_floor) * window::LAG[0], &lags)
 }
 
 /// Levinson's recursion: the filter for an autocorrelation (lag 0; lags 1 to N).
@@ -57,7 +49,7 @@ mod tests {
         for n in 2..400 {
             signal[n] = 1.6 * signal[n - 1] - 0.81 * signal[n - 2] + if n % 50 == 0 { 1000.0 } else { 0.0 };
         }
-        let lpc: [f32; 10] = analyse(&signal, 0.0);
+        let lpc: [f32; 10] = analyse(Simd::detect(), &signal, 0.0);
         let (mut energy, mut error) = (0.0, 0.0);
         for n in 10..400 {
             let predicted: f32 = -lpc.iter().enumerate().map(|(k, a)| a * signal[n - 1 - k]).sum::<f32>();
@@ -69,6 +61,6 @@ mod tests {
 
     #[test]
     fn silence_has_a_flat_filter() {
-        assert_eq!(analyse::<8>(&[0.0; 200], 0.0002), [0.0; 8]);
+        assert_eq!(analyse::<8>(Simd::detect(), &[0.0; 200], 0.0002), [0.0; 8]);
     }
 }

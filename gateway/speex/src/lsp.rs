@@ -13,6 +13,7 @@
 use crate::bits::{BitReader, BitWriter};
 use crate::math;
 use crate::mode::SUBFRAMES;
+use crate::simd::{self, Simd};
 use crate::tables::lsp;
 
 /// Bits of every stage's index.
@@ -30,12 +31,21 @@ struct Stage {
     width: usize,
     /// Radians that a code of 1 is worth (the reference's decimals of 1/256, 1/512, 1/1024).
     step: f32,
-    codes: &'static [i8],
+    /// 64 codes for the first frequency, 64 for the second, and so on.
+    columns: &'static [i8],
 }
 
 impl Stage {
-    fn vector(&self, index: usize) -> &'static [i8] {
-        &self.codes[index * self.width..][..self.width]
+    /// The code of each frequency in vector `index`.
+    fn vector(&self, index: usize) -> impl Iterator<Item = i8> {
+        self.columns.chunks_exact(simd::CODES).map(move |codes| codes[index])
+    }
+
+    /// Adds vector `index`.
+    fn add(&self, index: usize, frequencies: &mut [f32]) {
+        for (frequency, code) in frequencies[self.first..].iter_mut().zip(self.vector(index)) {
+            *frequency += self.step * f32::from(code);
+        }
     }
 }
 
@@ -48,8 +58,8 @@ pub(crate) struct LspQuantiser<const N: usize> {
     stages: &'static [Stage],
 }
 
-const fn narrow(first: usize, width: usize, step: f32, codes: &'static [i8]) -> Stage {
-    Stage { first, width, step, codes }
+const fn narrow(first: usize, width: usize, step: f32, columns: &'static [i8]) -> Stage {
+    Stage { first, width, step, columns }
 }
 
 /// 18 bits, for narrowband sub-modes up to 11 kbit/s.
@@ -102,52 +112,30 @@ impl<const N: usize> LspQuantiser<N> {
     pub fn dequantise(&self, bits: &mut BitReader) -> [f32; N] {
         let mut frequencies = self.evenly_spaced();
         for stage in self.stages {
-            let codes = stage.vector(bits.index(STAGE_BITS));
-            for (frequency, &code) in frequencies[stage.first..].iter_mut().zip(codes) {
-                *frequency += stage.step * f32::from(code);
-            }
+            stage.add(bits.index(STAGE_BITS), &mut frequencies);
         }
         frequencies
     }
 
     /// Writes the frequencies and returns them as a decoder will read them. The first stage takes the nearest
     /// vector; the others weigh an error by how close the next frequency is, for there the ear hears it.
-    #[allow(dead_code)]
-    pub fn quantise(&self, frequencies: &[f32; N], bits: &mut BitWriter) -> [f32; N] {
+    pub fn quantise(&self, simd: Simd, frequencies: &[f32; N], bits: &mut BitWriter) -> [f32; N] {
         let weights = sensitivities(frequencies);
         let mut quantised = self.evenly_spaced();
         for (number, stage) in self.stages.iter().enumerate() {
-            let range = stage.first..stage.first + stage.width;
             let mut target = [0.0; MAX_ORDER];
-            for (t, (wanted, have)) in
-                target.iter_mut().zip(frequencies[range.clone()].iter().zip(&quantised[range.clone()]))
-            {
+            for (t, (wanted, have)) in target.iter_mut().zip(frequencies.iter().zip(&quantised).skip(stage.first)) {
                 *t = (wanted - have) / stage.step;
             }
-            let weights = if number == 0 { &[1.0; MAX_ORDER][..stage.width] } else { &weights[range.clone()] };
-            let index = nearest(stage, &target[..stage.width], weights);
+            let weights = if number == 0 { &[1.0; N] } else { &weights };
+            let mut scores = [0.0; simd::CODES];
+            simd::code_scores(simd, &target[..stage.width], &weights[stage.first..], stage.columns, &mut scores);
+            let index = simd::greatest(simd, &scores);
             bits.put(index as u32, STAGE_BITS);
-            for (have, &code) in quantised[range].iter_mut().zip(stage.vector(index)) {
-                *have += stage.step * f32::from(code);
-            }
+            stage.add(index, &mut quantised);
         }
         quantised
     }
-}
-
-/// The stage's vector with the least weighted square error.
-fn nearest(stage: &Stage, target: &[f32], weights: &[f32]) -> usize {
-    let mut best = (f32::INFINITY, 0);
-    for (index, codes) in stage.codes.chunks_exact(stage.width).enumerate() {
-        let error = codes.iter().zip(target).zip(weights).fold(0.0, |sum, ((&code, t), weight)| {
-            let off = t - f32::from(code);
-            sum + weight * off * off
-        });
-        if error < best.0 {
-            best = (error, index);
-        }
-    }
-    best.1
 }
 
 /// How much an error of each frequency matters: the more, the closer its nearer neighbour (or 0, or pi).
@@ -213,24 +201,39 @@ fn product<'a>(frequencies: impl Iterator<Item = &'a f32>) -> [f32; MAX_ORDER / 
     poly
 }
 
-/// The frequencies of a filter, or `None` when the search grid missed some (then try a smaller `step`).
-///
-/// `step` is the grid's distance in cos(frequency) at a quarter of the sample rate; towards 0 and pi, where a step of
-/// cosine is a wide one of angle, the grid is finer.
-#[allow(dead_code)]
-pub(crate) fn from_lpc<const N: usize>(lpc: &[f32; N], step: f32) -> Option<[f32; N]> {
+/// The frequencies of a filter, or `None` when some cannot be told apart.
+pub(crate) fn from_lpc<const N: usize>(simd: Simd, lpc: &[f32; N]) -> Option<[f32; N]> {
     let series = [chebyshev_series(lpc, 1.0), chebyshev_series(lpc, -1.0)];
+    let zeros = match N {
+        10 => simd::chebyshev_zeros::<5>(simd, &series),
+        8 => simd::chebyshev_zeros::<4>(simd, &series),
+        _ => None,
+    };
     let mut frequencies = [0.0; N];
+    match zeros {
+        Some(zeros) => {
+            for (i, frequency) in frequencies.iter_mut().enumerate() {
+                *frequency = math::acos(zeros[i % 2][i / 2]);
+            }
+        }
+        None => step_by_step(&series, &mut frequencies)?,
+    }
+    Some(frequencies)
+}
+
+/// The zeros of both series in turn, by small steps: finds those that are too close together for a fixed grid.
+fn step_by_step(series: &[[f32; MAX_ORDER / 2 + 1]; 2], frequencies: &mut [f32]) -> Option<()> {
+    const STEP: f32 = 0.05;
+    let half = frequencies.len() / 2;
     let mut x = 1.0;
     for (i, frequency) in frequencies.iter_mut().enumerate() {
-        let value_at = |x: f32| chebyshev(&series[i % 2][..=N / 2], x);
+        let value_at = |x: f32| chebyshev(&series[i % 2][..=half], x);
         let mut value = value_at(x);
         x = loop {
             if x < -1.0 {
                 return None;
             }
-            let fine = if math::abs(value) < 0.2 { 0.5 } else { 1.0 };
-            let next = x - step * fine * (1.0 - 0.9 * x * x);
+            let next = x - STEP * (1.0 - 0.9 * x * x);
             let next_value = value_at(next);
             if next_value * value < 0.0 {
                 break bisect(value_at, x, next, value);
@@ -240,7 +243,7 @@ pub(crate) fn from_lpc<const N: usize>(lpc: &[f32; N], step: f32) -> Option<[f32
         };
         *frequency = math::acos(x);
     }
-    Some(frequencies)
+    Some(())
 }
 
 /// The zero between `left` and `right`, where the function has the sign of `value` on the left.
@@ -285,19 +288,19 @@ mod tests {
     #[test]
     fn a_filter_survives_the_way_to_frequencies_and_back() {
         let lpc = to_lpc(&SPEECH);
-        let back = from_lpc(&lpc, 0.2).unwrap();
+        let back = from_lpc(Simd::detect(), &lpc).unwrap();
         for (a, b) in back.iter().zip(&SPEECH) {
-            assert!((a - b).abs() < 2e-3, "{back:?}");
+            assert!((a - b).abs() < 2e-4, "{back:?}");
         }
         let eight = [0.3, 0.8, 1.1, 1.4, 1.9, 2.2, 2.5, 2.9];
-        for (a, b) in from_lpc(&to_lpc(&eight), 0.2).unwrap().iter().zip(&eight) {
-            assert!((a - b).abs() < 2e-3);
+        for (a, b) in from_lpc(Simd::detect(), &to_lpc(&eight)).unwrap().iter().zip(&eight) {
+            assert!((a - b).abs() < 2e-4);
         }
     }
 
     #[test]
     fn frequencies_of_white_noise_are_evenly_spaced() {
-        for (i, f) in from_lpc(&[0.0; 10], 0.2).unwrap().iter().enumerate() {
+        for (i, f) in from_lpc(Simd::detect(), &[0.0; 10]).unwrap().iter().enumerate() {
             assert!((f - core::f32::consts::PI * (i + 1) as f32 / 11.0).abs() < 1e-3);
         }
     }
@@ -307,7 +310,7 @@ mod tests {
         for quantiser in [&NARROW_18, &NARROW_30] {
             let mut buffer = [0; 4];
             let mut writer = BitWriter::new(&mut buffer);
-            let quantised = quantiser.quantise(&SPEECH, &mut writer);
+            let quantised = quantiser.quantise(Simd::detect(), &SPEECH, &mut writer);
             assert_eq!(writer.position(), quantiser.bits());
             assert_eq!(quantiser.dequantise(&mut BitReader::new(&buffer)), quantised);
             let error: f32 = quantised.iter().zip(&SPEECH).map(|(a, b)| (a - b).abs()).sum();

@@ -10,7 +10,7 @@ pub(crate) fn abs(x: f32) -> f32 {
 /// Square root; 0 for negatives, NaN and subnormals.
 #[inline]
 pub(crate) fn sqrt(x: f32) -> f32 {
-    if !(x >= f32::MIN_POSITIVE) {
+    if x.is_nan() || x < f32::MIN_POSITIVE {
         return 0.0;
     }
     if x > 1e37 {
@@ -27,7 +27,7 @@ pub(crate) fn sqrt(x: f32) -> f32 {
 
 /// e to the x; 0 and the largest finite number stand for what is out of range.
 pub(crate) fn exp(x: f32) -> f32 {
-    if !(x > -87.0) {
+    if x.is_nan() || x <= -87.0 {
         return 0.0;
     }
     if x > 88.0 {
@@ -44,7 +44,7 @@ pub(crate) fn exp(x: f32) -> f32 {
 
 /// Natural logarithm; -88 for all that has none (negatives, zero, NaN).
 pub(crate) fn ln(x: f32) -> f32 {
-    if !(x >= f32::MIN_POSITIVE) {
+    if x.is_nan() || x < f32::MIN_POSITIVE {
         return -88.0;
     }
     // x = m 2^n with m around 1, ln m by the series of artanh.
@@ -65,7 +65,7 @@ pub(crate) fn pow(x: f32, y: f32) -> f32 {
 /// Arc cosine in radians; x beyond ±1 counts as ±1. (Abramowitz and Stegun 4.4.46: error below 2e-8.)
 pub(crate) fn acos(x: f32) -> f32 {
     const SERIES: [f32; 8] = [
-        1.570_796_3,
+        core::f32::consts::FRAC_PI_2,
         -0.214_598_8,
         0.088_978_99,
         -0.050_174_303,
@@ -83,21 +83,25 @@ pub(crate) fn acos(x: f32) -> f32 {
     }
 }
 
+/// Coefficients of [`lsp_cos`], of x^0, x^2, x^4 and x^6.
+pub(crate) const LSP_COS: [f32; 4] = [0.999_993_3, -0.499_912_44, 0.041_487_747, -0.001_271_209_4];
+
 /// Cosine for line spectral frequencies, 0 to pi: the polynomial that the reference decoder uses (error below 7e-6).
 /// Poles lie so near to the unit circle that a better cosine would be a different filter.
 #[inline]
 pub(crate) fn lsp_cos(x: f32) -> f32 {
     let (x, sign) = if x < core::f32::consts::FRAC_PI_2 { (x, 1.0) } else { (core::f32::consts::PI - x, -1.0) };
     let x2 = x * x;
-    sign * (0.999_993_3 + x2 * (-0.499_912_44 + x2 * (0.041_487_748 + x2 * -0.001_271_209_5)))
+    sign * LSP_COS[..3].iter().rev().fold(LSP_COS[3], |sum, c| c + x2 * sum)
 }
 
 /// Rounds half up to a sample, clipping; NaN gives silence.
 #[inline]
 pub(crate) fn to_sample(x: f32) -> i16 {
-    // The offset makes the value positive, so that the cast is a floor.
-    let offset = if x == x { x.max(-32768.0).min(32767.0) } else { 0.0 } + 32768.5;
-    (offset as i32 - 32768) as i16
+    let offset = if x.is_nan() { 32768.0 } else { x + 32768.5 };
+    // For what is not clipped the offset is positive, so that the cast is a floor.
+    let floor = (offset as i32).clamp(0, 65535);
+    (floor - 32768) as i16
 }
 
 /// Sum of products, in eight interleaved partial sums: an order that a compiler can keep in vector registers.

@@ -142,6 +142,7 @@ impl ShapeCodebook {
     }
 
     /// Bits of a sub-frame.
+    #[cfg(test)]
     pub const fn frame_bits(&self) -> usize {
         self.vectors * (self.bits as usize + self.signed as usize)
     }

@@ -20,6 +20,12 @@ use crate::simd::{self, Padded, Simd, Subframe};
 
 /// Shapes of the largest codebook.
 const MAX_SHAPES: usize = 256;
+/// Samples of the longest shape.
+const MAX_LENGTH: usize = 20;
+/// Stands for a shape's length that is not known at compile time.
+const ANY: usize = simd::ANY;
+/// One search for shapes of all lengths, instead of one for each: slower, but WebAssembly is sent over networks.
+const SMALL: bool = cfg!(target_arch = "wasm32");
 /// Parts of the most finely split sub-frame.
 const MAX_VECTORS: usize = 8;
 /// Beginnings that are kept at complexity 10.
@@ -94,10 +100,11 @@ impl<const SIZE: usize> ShapeSearch<SIZE> {
         };
         let energies = &mut responses.energies[..1 << book.bits];
         match book.length {
+            _ if SMALL => simd::shape_energies::<ANY>(simd, response, responses.shapes, energies),
             5 => simd::shape_energies::<5>(simd, response, responses.shapes, energies),
             8 => simd::shape_energies::<8>(simd, response, responses.shapes, energies),
             10 => simd::shape_energies::<10>(simd, response, responses.shapes, energies),
-            _ => simd::shape_energies::<20>(simd, response, responses.shapes, energies),
+            _ => simd::shape_energies::<MAX_LENGTH>(simd, response, responses.shapes, energies),
         }
         Some(responses)
     }
@@ -107,10 +114,11 @@ impl Responses<'_> {
     /// Finds the shapes for `target`, writes their codes, and returns them: what a decoder will add up, before gain.
     pub fn quantise(&self, target: &Subframe, survivors: usize, bits: &mut BitWriter) -> Subframe {
         let codes = match self.book.length {
+            _ if SMALL => self.search::<ANY>(target, survivors),
             5 => self.search::<5>(target, survivors),
             8 => self.search::<8>(target, survivors),
             10 => self.search::<10>(target, survivors),
-            _ => self.search::<20>(target, survivors),
+            _ => self.search::<MAX_LENGTH>(target, survivors),
         };
         let mut innovation = [0.0; NARROW_SUBFRAME];
         for (part, &code) in innovation.chunks_exact_mut(self.book.length).zip(&codes) {
@@ -126,6 +134,16 @@ impl Responses<'_> {
         let unit = if usize::from(code) >= count { -ShapeCodebook::UNIT } else { ShapeCodebook::UNIT };
         for (out, &sample) in out.iter_mut().zip(self.book.shape(usize::from(code) % count)) {
             *out = unit * f32::from(sample);
+        }
+    }
+
+    /// Samples of a shape: N, unless that is [`ANY`].
+    #[inline(always)]
+    fn length<const N: usize>(&self) -> usize {
+        if N == ANY {
+            self.book.length
+        } else {
+            N
         }
     }
 
@@ -159,7 +177,7 @@ impl Responses<'_> {
         let mut scores = [0.0; MAX_SHAPES];
         for part in 0..self.book.vectors {
             let wanted = self.wanted::<N>(&path.target, part);
-            let scores = self.scores(&wanted, &mut scores);
+            let scores = self.scores::<N>(&wanted, &mut scores);
             path.codes[part] = self.code(simd::greatest(self.simd, scores), &wanted);
             self.take_off::<N>(path.codes[part], part, &mut path.target);
         }
@@ -170,8 +188,9 @@ impl Responses<'_> {
     fn steps<const N: usize>(&self, path: &Path, number: usize, part: usize, steps: &mut Steps) {
         let mut scores = [0.0; MAX_SHAPES];
         let wanted = self.wanted::<N>(&path.target, part);
-        let scores = self.scores(&wanted, &mut scores);
-        let energy: f32 = path.target[part * N..][..N].iter().map(|t| t * t).sum();
+        let scores = self.scores::<N>(&wanted, &mut scores);
+        let length = self.length::<N>();
+        let energy: f32 = path.target[part * length..][..length].iter().map(|t| t * t).sum();
         for _ in 0..steps.wanted {
             let index = simd::greatest(self.simd, scores);
             let error = path.error + (0.5 * energy - scores[index]);
@@ -183,22 +202,28 @@ impl Responses<'_> {
     }
 
     /// The part of the target, backwards through the filter.
-    fn wanted<const N: usize>(&self, target: &Padded, part: usize) -> [f32; N] {
-        let target = &target[part * N..][..N];
-        let mut wanted = [0.0; N];
-        for (k, wanted) in wanted.iter_mut().enumerate() {
+    fn wanted<const N: usize>(&self, target: &Padded, part: usize) -> [f32; MAX_LENGTH] {
+        let length = self.length::<N>();
+        let target = &target[part * length..][..length];
+        let mut wanted = [0.0; MAX_LENGTH];
+        for (k, wanted) in wanted[..length].iter_mut().enumerate() {
             *wanted = target[k..].iter().zip(&self.response).map(|(t, h)| t * h).sum();
         }
         wanted
     }
 
-    fn scores<'a, const N: usize>(&self, wanted: &[f32; N], scores: &'a mut [f32; MAX_SHAPES]) -> &'a mut [f32] {
+    fn scores<'a, const N: usize>(
+        &self,
+        wanted: &[f32; MAX_LENGTH],
+        scores: &'a mut [f32; MAX_SHAPES],
+    ) -> &'a mut [f32] {
         let count = 1 << self.book.bits;
         let (energies, scores) = (&self.energies[..count], &mut scores[..count]);
+        let wanted = &wanted[..self.length::<N>()];
         if self.book.signed {
-            simd::signed_shape_scores(self.simd, wanted, self.shapes, energies, scores);
+            simd::signed_shape_scores::<N>(self.simd, wanted, self.shapes, energies, scores);
         } else {
-            simd::shape_scores(self.simd, wanted, self.shapes, energies, scores);
+            simd::shape_scores::<N>(self.simd, wanted, self.shapes, energies, scores);
         }
         scores
     }
@@ -213,9 +238,11 @@ impl Responses<'_> {
     }
 
     fn take_off<const N: usize>(&self, code: u16, part: usize, target: &mut Padded) {
-        let mut shape = [0.0; N];
-        self.shape(code, &mut shape);
-        simd::take_off(self.simd, &self.response, &shape, (part + 1) * N, target);
+        let length = self.length::<N>();
+        let mut shape = [0.0; MAX_LENGTH];
+        let shape = &mut shape[..length];
+        self.shape(code, shape);
+        simd::take_off(self.simd, &self.response, shape, (part + 1) * length, target);
     }
 }
 

@@ -101,6 +101,7 @@ impl Rate {
         self.mean = MeanRate::NEW;
         match control {
             RateControl::Constant => {}
+            // In this order: NaN becomes 0.
             RateControl::Variable { quality } => self.quality = quality.max(0.0).min(10.0),
             RateControl::Average { bits_per_second } => self.quality = nearest_quality(bits_per_second, mode),
         }
@@ -124,7 +125,7 @@ impl Rate {
             return;
         }
         let level = |band: &[f32]| 1.0 + math::rms(band);
-        let balance = |high: f32, low: f32| (2.0 * math::ln(high / low)).max(-4.0).min(2.0);
+        let balance = |high: f32, low: f32| (2.0 * math::ln(high / low)).clamp(-4.0, 2.0);
         self.balance[0] = balance(level(wide), level(narrow));
         if mode.layers() == 2 {
             // The two lower bands together.
@@ -143,7 +144,7 @@ impl Rate {
             return if score < SPEECH { self.no_speech(features.change) } else { self.speech(fixed) };
         }
         if let RateControl::Average { bits_per_second } = self.control {
-            self.quality = (self.quality + self.mean.correction()).max(0.0).min(10.0);
+            self.quality = (self.quality + self.mean.correction()).clamp(0.0, 10.0);
             let decision = self.by_score(score, features.change, mode);
             self.mean.count(bits(&decision, mode) as f32 * FRAMES_A_SECOND - bits_per_second as f32);
             return decision;
@@ -251,7 +252,7 @@ impl MeanRate {
         if self.excess * self.recent <= 0.0 {
             return 0.0;
         }
-        (-Self::SLOPE * self.excess / (1.0 + self.frames)).max(-Self::LARGEST_STEP).min(Self::LARGEST_STEP)
+        (-Self::SLOPE * self.excess / (1.0 + self.frames)).clamp(-Self::LARGEST_STEP, Self::LARGEST_STEP)
     }
 }
 
@@ -358,7 +359,7 @@ impl Listener {
             // A sound that fades still masks what follows it.
             score = 0.5 * (score + self.last_score);
         }
-        score = self.discount(score.max(4.0).min(10.0), energy);
+        score = self.discount(score.clamp(4.0, 10.0), energy);
         self.last_score = score;
         score
     }
@@ -377,8 +378,8 @@ impl Listener {
         if energy < 30_000.0 {
             return -0.7 * [30_000.0, 10_000.0, 3_000.0].iter().filter(|&&limit| energy < limit).count() as f32;
         }
-        let over_mean = math::ln((energy + 1.0) / (1.0 + self.mean_energy)).max(-5.0).min(2.0);
-        let over_last = math::ln((energy + 1.0) / (1.0 + self.last_energy)).max(0.0).min(5.0);
+        let over_mean = math::ln((energy + 1.0) / (1.0 + self.mean_energy)).clamp(-5.0, 2.0);
+        let over_last = math::ln((energy + 1.0) / (1.0 + self.last_energy)).clamp(0.0, 5.0);
         let attack = if rising { 0.5 } else { 0.0 };
         over_mean * (if over_mean > 0.0 { 0.6 } else { 0.5 }) + over_last + attack
     }

@@ -26,10 +26,15 @@ use crate::packet::{frame_count, Frame, Frames, Part};
 /// Bound on every signal in the decoder: far above what honest streams reach, far below what overflows.
 const LIMIT: f32 = 1e6;
 
-/// `x` held within ±`limit`; NaN too.
+/// `x` held within ±`limit`; NaN too. (By comparisons: `f32::max` is a library call in WebAssembly.)
 #[inline]
 fn tame(x: f32, limit: f32) -> f32 {
-    x.max(-limit).min(limit)
+    let x = if x > -limit { x } else { -limit };
+    if x < limit {
+        x
+    } else {
+        limit
+    }
 }
 
 fn tame_all(signal: &mut [f32]) {
@@ -41,7 +46,8 @@ fn tame_all(signal: &mut [f32]) {
 /// Clears a filter's memory when it has gone out of bounds, and single values that are next to nothing: arithmetic
 /// on the very smallest numbers is slow.
 fn tame_memory(memory: &mut [f32]) {
-    if memory.iter().any(|due| !(math::abs(*due) <= 1e9)) {
+    let sound = |due: &f32| math::abs(*due) <= 1e9;
+    if !memory.iter().all(sound) {
         memory.fill(0.0);
     }
     for due in memory {
@@ -212,5 +218,4 @@ fn to_samples(signal: &[f32], out: &mut [i16]) {
 }
 
 /// Bytes of state that a decoder may have (a gateway holds thousands).
-const MAX_STATE: usize = 12 * 1024;
-const _: () = assert!(core::mem::size_of::<Decoder>() <= MAX_STATE);
+const _: () = assert!(core::mem::size_of::<Decoder>() <= 12 * 1024);

@@ -116,7 +116,7 @@ impl Vocoder {
 
     /// Turns a sub-frame of noise into pulses (the more voiced, the higher) and noise (the less).
     fn excite(&mut self, pitch: FramePitch, level: f32, noise: &[f32], out: &mut [f32]) {
-        let voiced = (1.5 * (pitch.gain - 0.2)).max(0.0).min(1.0);
+        let voiced = (1.5 * (pitch.gain - 0.2)).clamp(0.0, 1.0);
         let height = math::sqrt(2.0 * pitch.lag as f32) * (voiced * level);
         for (x, &noise) in out.iter_mut().zip(noise) {
             let mut pulse = 0.0;

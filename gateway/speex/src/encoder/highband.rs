@@ -8,7 +8,7 @@
 //! Gains are measured where the bands meet: the ratio of the two filters' gains at that frequency is taken out of
 //! them, so that a gain of one means a spectrum without a step.
 
-use super::narrowband::LowerBand;
+use super::narrowband::{ring, LowerBand};
 use crate::bits::BitWriter;
 use crate::filters;
 use crate::mode::{
@@ -16,7 +16,7 @@ use crate::mode::{
     HIGH_SECOND_SHAPE, NARROW_SUBFRAME, SUBFRAMES,
 };
 use crate::search::{self, ShapeSearch};
-use crate::simd::{self, Simd, Subframe};
+use crate::simd::{self, FrameFilters, Simd, Subframe, LANES};
 use crate::tables::{gain, window};
 use crate::{lpc, lsp, math};
 
@@ -26,8 +26,6 @@ const NOISE_FLOOR: f32 = 0.0002;
 const WEIGHT_ZEROS: f32 = 0.9;
 /// Poles of the weighting filter.
 const WEIGHT_POLES: f32 = 0.6;
-/// Grids on which line spectral frequencies are looked for, the second one if the first misses some.
-const LSP_STEPS: [f32; 2] = [0.2, 0.05];
 /// Keeps the ratio of two filters' gains from dividing by zero.
 const RATIO_FLOOR: f32 = 0.01;
 /// The decoded gain is this part of the quantiser's border, which is where its cell has its mean.
@@ -68,8 +66,6 @@ struct Part<'a> {
     /// Filters' past and the sub-frame.
     signal: &'a [f32],
     quantised: [f32; HIGH_ORDER],
-    zeros: [f32; HIGH_ORDER],
-    poles: [f32; HIGH_ORDER],
     /// The lower filter's gain over this one's, where the bands meet.
     ratio: f32,
     residual: [f32; MAX_SUBFRAME],
@@ -93,7 +89,7 @@ impl Highband {
     }
 
     /// Takes in the next frame of the band and measures it.
-    pub fn analyse(&mut self, input: &[f32]) -> Analysis {
+    pub fn analyse(&mut self, simd: Simd, input: &[f32]) -> Analysis {
         let (frame, ahead) = (self.band.frame, self.band.subframe);
         let known = HIGH_ORDER + ahead;
         let mut signal = [0.0; HIGH_ORDER + MAX_FRAME + MAX_SUBFRAME];
@@ -108,9 +104,9 @@ impl Highband {
         for (i, (w, s)) in windowed.iter_mut().zip(&signal[HIGH_ORDER..]).enumerate() {
             *w = s * window::ANALYSIS[i / stretch];
         }
-        let filter = lpc::analyse(windowed, NOISE_FLOOR);
-        let found = LSP_STEPS.iter().find_map(|&step| lsp::from_lpc(&filter, step));
-        Analysis { signal, lsp: found.unwrap_or(self.lsp) }
+        let filter = lpc::analyse(simd, windowed, NOISE_FLOOR);
+        let lsp = lsp::from_lpc(simd, &filter).unwrap_or(self.lsp);
+        Analysis { signal, lsp }
     }
 
     /// Writes the layer in a sub-mode (0: silence).
@@ -131,41 +127,71 @@ impl Highband {
             Some(submode) => submode,
             None => return self.silence(),
         };
-        let quantised_lsp = HIGH_LSP.quantise(&analysis.lsp, bits);
+        let quantised_lsp = HIGH_LSP.quantise(simd, &analysis.lsp, bits);
         if self.first {
             self.lsp = analysis.lsp;
             self.quantised_lsp = quantised_lsp;
         }
         let mut report = LowerBand::default();
+        let filters = self.filters(simd, &analysis.lsp, &quantised_lsp);
+        let search = match submode.innovation {
+            HighInnovation::Folded => None,
+            HighInnovation::Shapes(book) => Some((book, false)),
+            HighInnovation::TwoShapes(book) => Some((book, true)),
+        };
+        let responses = search.map(|(book, _)| {
+            shapes.prepare(book);
+            simd::responses(simd, &filters)
+        });
         for subframe in 0..SUBFRAMES {
-            let part = self.part(simd, analysis, &quantised_lsp, subframe, lower);
+            let part = self.part(simd, analysis, filters.quantised[subframe], subframe, lower);
             report.edge_gain[subframe] = 1.0 + part.quantised.iter().sum::<f32>();
             let level = math::rms(&part.residual[..self.band.subframe]);
-            let (book, twice) = match submode.innovation {
-                HighInnovation::Folded => {
+            let (responses, twice) = match (&responses, search) {
+                (Some(responses), Some((_, twice))) => (responses, twice),
+                _ => {
                     put_folding_gain(part.ratio * level / (1.0 + lower.innovation[subframe]), bits);
                     report.innovation[subframe] = level;
                     let mut excitation = part.residual;
-                    self.remember(&part, &mut excitation);
+                    let excitation = &mut excitation[..self.band.subframe];
+                    filters::synthesise(&part.quantised, &mut self.ringing, excitation);
                     continue;
                 }
-                HighInnovation::Shapes(book) => (book, false),
-                HighInnovation::TwoShapes(book) => (book, true),
             };
-            shapes.prepare(book);
             let below = 1.0 + lower.excitation[subframe];
             let gain = put_gain(part.ratio * (1.0 + level) / below, bits) * below / part.ratio;
-            let innovation = self.shapes(simd, &part, gain, twice, search::survivors(complexity), shapes, bits);
+            let target = simd::convolve(simd, &responses.weighted[subframe], &self.ideal_excitation(&part));
+            let wanted = Wanted { target, response: &responses.weighted[subframe], gain, twice };
+            let innovation = wanted.quantise(simd, search::survivors(complexity), shapes, bits);
             // A layer above mirrors what is half as wide: half of the energy.
             report.innovation[subframe] = core::f32::consts::FRAC_1_SQRT_2 * math::rms(&innovation);
-            let mut excitation = [0.0; MAX_SUBFRAME];
-            excitation[..NARROW_SUBFRAME].copy_from_slice(&innovation);
-            self.remember(&part, &mut excitation);
+            ring(simd, &part.quantised, &responses.synthesis[subframe], &innovation, &mut self.ringing);
         }
+        self.filter = filters.quantised[SUBFRAMES - 1];
         self.lsp = analysis.lsp;
         self.quantised_lsp = quantised_lsp;
         self.first = false;
         report
+    }
+
+    /// The filters of all sub-frames, between the last frame's and this one's.
+    fn filters(&self, simd: Simd, new: &[f32; HIGH_ORDER], quantised: &[f32; HIGH_ORDER]) -> FrameFilters<HIGH_ORDER> {
+        let mut frequencies = [[0.0; HIGH_ORDER]; LANES];
+        let (coded, exact) = frequencies.split_at_mut(SUBFRAMES);
+        for (subframe, (coded, exact)) in coded.iter_mut().zip(exact).enumerate() {
+            *coded = lsp::interpolate(&self.quantised_lsp, quantised, subframe, HIGH_LSP_MARGIN);
+            *exact = lsp::interpolate(&self.lsp, new, subframe, HIGH_LSP_MARGIN);
+        }
+        let all = simd::filters_of(simd, &frequencies);
+        let (coded, exact) = all.split_at(SUBFRAMES);
+        const NONE: [[f32; HIGH_ORDER]; SUBFRAMES] = [[0.0; HIGH_ORDER]; SUBFRAMES];
+        let mut filters = FrameFilters { quantised: NONE, zeros: NONE, poles: NONE };
+        for (subframe, (coded, exact)) in coded.iter().zip(exact).enumerate() {
+            filters.quantised[subframe] = *coded;
+            filters.zeros[subframe] = filters::widen(WEIGHT_ZEROS, exact);
+            filters.poles[subframe] = filters::widen(WEIGHT_POLES, exact);
+        }
+        filters
     }
 
     /// The layer has no fields: its filter rings on, and the next frame starts anew.
@@ -180,66 +206,17 @@ impl Highband {
         &self,
         simd: Simd,
         analysis: &'a Analysis,
-        quantised: &[f32; HIGH_ORDER],
+        quantised: [f32; HIGH_ORDER],
         subframe: usize,
         lower: &LowerBand,
     ) -> Part<'a> {
-        let exact = lsp::to_lpc(&lsp::interpolate(&self.lsp, &analysis.lsp, subframe, HIGH_LSP_MARGIN));
-        let interpolated = lsp::interpolate(&self.quantised_lsp, quantised, subframe, HIGH_LSP_MARGIN);
-        let quantised = lsp::to_lpc(&interpolated);
         // The high band is mirrored: it meets the lower one at its own upper edge.
         let own_edge = quantised.chunks_exact(2).fold(1.0, |gain, pair| gain + (pair[1] - pair[0]));
         let signal = &analysis.signal[subframe * self.band.subframe..];
         let mut residual = [0.0; MAX_SUBFRAME];
         simd::residual(simd, &quantised, signal, &mut residual[..self.band.subframe]);
-        Part {
-            signal,
-            quantised,
-            zeros: filters::widen(WEIGHT_ZEROS, &exact),
-            poles: filters::widen(WEIGHT_POLES, &exact),
-            ratio: (lower.edge_gain[subframe] + RATIO_FLOOR) / (own_edge + RATIO_FLOOR),
-            residual,
-        }
-    }
-
-    /// Searches the shapes of a sub-frame, of 40 samples: only the wideband layer has any.
-    #[allow(clippy::too_many_arguments)]
-    fn shapes(
-        &self,
-        simd: Simd,
-        part: &Part,
-        gain: f32,
-        twice: bool,
-        survivors: usize,
-        shapes: &HighShapes,
-        bits: &mut BitWriter,
-    ) -> Subframe {
-        let mut response = [0.0; NARROW_SUBFRAME];
-        response[0] = 1.0;
-        response[1..=HIGH_ORDER].copy_from_slice(&part.zeros);
-        filters::synthesise(&part.poles, &mut [0.0; HIGH_ORDER], &mut response);
-        filters::synthesise(&part.quantised, &mut [0.0; HIGH_ORDER], &mut response);
-        let mut target = simd::convolve(simd, &response, &self.ideal_excitation(part));
-        for t in &mut target {
-            *t /= gain;
-        }
-        let responses = match shapes.respond(simd, &response) {
-            Some(responses) => responses,
-            None => return [0.0; NARROW_SUBFRAME],
-        };
-        let mut innovation = responses.quantise(&target, survivors, bits);
-        if twice {
-            for (t, r) in target.iter_mut().zip(&simd::convolve(simd, &response, &innovation)) {
-                *t = (*t - r) / HIGH_SECOND_SHAPE;
-            }
-            for (i, second) in innovation.iter_mut().zip(&responses.quantise(&target, survivors, bits)) {
-                *i += HIGH_SECOND_SHAPE * second;
-            }
-        }
-        for i in &mut innovation {
-            *i *= gain;
-        }
-        innovation
+        let ratio = (lower.edge_gain[subframe] + RATIO_FLOOR) / (own_edge + RATIO_FLOOR);
+        Part { signal, quantised, ratio, residual }
     }
 
     /// The excitation that would give exactly the signal: the residual, but with the decoder's past for its own.
@@ -252,11 +229,42 @@ impl Highband {
         }
         ideal
     }
+}
 
-    /// Follows what the decoder's filter remembers.
-    fn remember(&mut self, part: &Part, excitation: &mut [f32; MAX_SUBFRAME]) {
-        filters::synthesise(&part.quantised, &mut self.ringing, &mut excitation[..self.band.subframe]);
-        self.filter = part.quantised;
+/// What the shapes of a sub-frame, of 40 samples, are searched for: only the wideband layer has any.
+struct Wanted<'a> {
+    target: Subframe,
+    /// Impulse response of W(z) / A(z).
+    response: &'a Subframe,
+    gain: f32,
+    /// The sub-mode adds a second, smaller set of shapes.
+    twice: bool,
+}
+
+impl Wanted<'_> {
+    /// Writes the shapes and returns them with their gain.
+    fn quantise(mut self, simd: Simd, survivors: usize, shapes: &HighShapes, bits: &mut BitWriter) -> Subframe {
+        let inverse = 1.0 / self.gain;
+        for t in &mut self.target {
+            *t *= inverse;
+        }
+        let responses = match shapes.respond(simd, self.response) {
+            Some(responses) => responses,
+            None => return [0.0; NARROW_SUBFRAME],
+        };
+        let mut innovation = responses.quantise(&self.target, survivors, bits);
+        if self.twice {
+            for (t, r) in self.target.iter_mut().zip(&simd::convolve(simd, self.response, &innovation)) {
+                *t = (*t - r) * (1.0 / HIGH_SECOND_SHAPE);
+            }
+            for (i, second) in innovation.iter_mut().zip(&responses.quantise(&self.target, survivors, bits)) {
+                *i += HIGH_SECOND_SHAPE * second;
+            }
+        }
+        for i in &mut innovation {
+            *i *= self.gain;
+        }
+        innovation
     }
 }
 

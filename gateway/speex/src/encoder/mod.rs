@@ -99,7 +99,7 @@ impl Encoder {
 
     /// Sets how hard the encoder tries, 1 to 10 (clamped): how many pitch lags and combinations of shapes it compares.
     pub fn set_complexity(&mut self, complexity: u8) {
-        self.complexity = complexity.max(1).min(10);
+        self.complexity = complexity.clamp(1, 10);
     }
 
     /// Sets what the rate follows. A variable rate overrides the quality of [`Encoder::set_quality`].
@@ -164,25 +164,19 @@ impl Encoder {
         let (mut wide, mut ultra) = ([0.0; MAX_FRAME / 4], [0.0; MAX_FRAME / 2]);
         if self.mode.layers() == 2 {
             let mut low = [0.0; MAX_FRAME / 2];
-            self.split[1].split(&signal, &mut low, &mut ultra);
+            self.split[1].split(self.simd, &signal, &mut low, &mut ultra);
             signal[..MAX_FRAME / 2].copy_from_slice(&low);
         }
         let mut narrow = [0.0; NARROW_FRAME];
         if self.mode.layers() >= 1 {
-            self.split[0].split(&signal[..2 * NARROW_FRAME], &mut narrow, &mut wide);
+            self.split[0].split(self.simd, &signal[..2 * NARROW_FRAME], &mut narrow, &mut wide);
         } else {
             narrow.copy_from_slice(&signal[..NARROW_FRAME]);
         }
         self.layers(&mut narrow, &wide, &ultra, bits)
     }
 
-    fn layers(
-        &mut self,
-        narrow: &mut [f32; NARROW_FRAME],
-        wide: &[f32],
-        ultra: &[f32],
-        bits: &mut BitWriter,
-    ) -> bool {
+    fn layers(&mut self, narrow: &mut [f32; NARROW_FRAME], wide: &[f32], ultra: &[f32], bits: &mut BitWriter) -> bool {
         let fixed = self.fixed();
         self.rate.listen(narrow, wide, ultra, self.mode);
         let with_pitch = self.rate.is_variable() || narrowband::wants_pitch(fixed.low, self.complexity);
@@ -194,7 +188,7 @@ impl Encoder {
         let mut below = self.narrowband.encode(self.simd, &analysis, submodes.low, complexity, left_out, bits);
         for (number, input) in [wide, ultra].iter().enumerate().take(self.mode.layers()) {
             let layer = &mut self.layers[number];
-            let analysis = layer.analyse(input);
+            let analysis = layer.analyse(self.simd, input);
             let code = submodes.high[number];
             below = layer.encode(self.simd, &analysis, code, complexity, &below, &mut self.shapes, bits);
         }

@@ -22,7 +22,7 @@ use crate::mode::{
     NARROW_SECOND_SHAPE, NARROW_SUBFRAME, SUBFRAMES,
 };
 use crate::search::{self, ShapeSearch};
-use crate::simd::{self, Simd, Subframe, LANES};
+use crate::simd::{self, FrameFilters, Simd, Subframe, LANES};
 use crate::tables::window;
 use crate::{lpc, lsp, math};
 
@@ -32,8 +32,6 @@ const NOISE_FLOOR: f32 = 0.0002;
 const WEIGHT_ZEROS: f32 = 0.92;
 /// Poles of the weighting filter.
 const WEIGHT_POLES: f32 = 0.6;
-/// Grid on which line spectral frequencies are looked for.
-const LSP_STEP: f32 = 0.2;
 /// Samples that the analysis window looks ahead.
 const AHEAD: usize = NARROW_SUBFRAME;
 /// Numbers of the largest codebook: 256 shapes of 5.
@@ -64,7 +62,6 @@ pub(super) struct Narrowband {
 
 /// What is known of a frame before its sub-mode is.
 pub(super) struct Analysis {
-    wanted: bool,
     /// Filters' past, the frame, and what was looked at ahead.
     speech: [f32; NARROW_ORDER + NARROW_FRAME + AHEAD],
     lsp: [f32; NARROW_ORDER],
@@ -87,10 +84,12 @@ pub(super) struct LowerBand {
 }
 
 /// The filters of a sub-frame.
-struct Filters {
-    quantised: [f32; NARROW_ORDER],
+struct Filters<'a> {
+    quantised: &'a [f32; NARROW_ORDER],
+    /// Impulse response of 1 / A(z).
+    synthesis: &'a Subframe,
     /// Impulse response of W(z) / A(z).
-    response: Subframe,
+    response: &'a Subframe,
 }
 
 /// How the frame is coded as a whole.
@@ -139,14 +138,14 @@ impl Narrowband {
         for ((w, s), window) in windowed.iter_mut().zip(&speech[NARROW_ORDER..]).zip(&window::ANALYSIS) {
             *w = s * window;
         }
-        let lsp = lsp::from_lpc(&lpc::analyse(&windowed, NOISE_FLOOR), LSP_STEP).unwrap_or(self.lsp);
+        let lsp = lsp::from_lpc(simd, &lpc::analyse(simd, &windowed, NOISE_FLOOR)).unwrap_or(self.lsp);
         let middle = if self.first { lsp } else { mix(&self.lsp, &lsp, 0.625) };
         let filter = lsp::to_lpc(&middle);
         let mut residual = [0.0; NARROW_FRAME];
         simd::residual(simd, &filter, &speech, &mut residual);
-        let pitch = if with_pitch || true { self.open_loop(simd, &filter, &speech) } else { OpenLoop::default() };
+        let pitch = if with_pitch { self.open_loop(simd, &filter, &speech) } else { OpenLoop::default() };
         let change = self.lsp.iter().zip(&lsp).map(|(last, this)| (last - this) * (last - this)).sum();
-        Analysis { wanted: with_pitch, speech, lsp, pitch, residual: math::rms(&residual), change }
+        Analysis { speech, lsp, pitch, residual: math::rms(&residual), change }
     }
 
     fn open_loop(&mut self, simd: Simd, filter: &[f32; NARROW_ORDER], speech: &[f32]) -> OpenLoop {
@@ -178,15 +177,21 @@ impl Narrowband {
         if self.first {
             self.lsp = analysis.lsp;
         }
-        let quantised_lsp = submode.lsp.quantise(&analysis.lsp, bits);
+        let quantised_lsp = submode.lsp.quantise(simd, &analysis.lsp, bits);
         if self.first {
             self.quantised_lsp = quantised_lsp;
         }
         let plan = self.plan(analysis, submode, complexity, bits);
         let mut report = LowerBand::default();
+        let all = self.filters(simd, &analysis.lsp, &quantised_lsp);
+        let responses = simd::responses(simd, &all);
         for subframe in 0..SUBFRAMES {
-            let filters = self.filters(&analysis.lsp, &quantised_lsp, subframe);
-            report.edge_gain[subframe] = edge_gain(&filters.quantised);
+            let filters = Filters {
+                quantised: &all.quantised[subframe],
+                synthesis: &responses.synthesis[subframe],
+                response: &responses.weighted[subframe],
+            };
+            report.edge_gain[subframe] = edge_gain(filters.quantised);
             report.innovation[subframe] = self.subframe(simd, analysis, &plan, &filters, subframe, bits);
             let at = PAST + subframe * NARROW_SUBFRAME;
             report.excitation[subframe] = math::rms(&self.excitation[at..at + NARROW_SUBFRAME]);
@@ -227,38 +232,50 @@ impl Narrowband {
         }
         if let Pitch::Forced = submode.pitch {
             strength *= 0.9;
-            let index = (0.5 + 15.0 * strength).max(0.0).min(15.0) as u32;
+            let index = (0.5 + 15.0 * strength).clamp(0.0, 15.0) as u32;
             bits.put(index, FRAME_PITCH_GAIN_BITS);
             strength = index as f32 * FRAME_PITCH_GAIN_STEP;
             pitch_gain = strength.min(0.99);
         }
         let mut gain = analysis.residual;
-        if analysis.wanted && !matches!(submode.innovation, Innovation::Noise) {
+        if analysis.pitch.lag > 0 && !matches!(submode.innovation, Innovation::Noise) {
             gain *= 1.1 * math::sqrt(1.0 - 0.8 * strength * strength);
         }
-        let index = (0.5 + FRAME_GAIN_STEPS * math::ln(gain)).max(0.0).min(31.0) as u32;
+        let index = (0.5 + FRAME_GAIN_STEPS * math::ln(gain)).clamp(0.0, 31.0) as u32;
         bits.put(index, FRAME_GAIN_BITS);
         Plan {
             submode,
             lag,
             pitch_gain,
             gain: math::exp(index as f32 / FRAME_GAIN_STEPS),
-            candidates: complexity.into(),
+            candidates: pitch::candidates(complexity),
             survivors: search::survivors(complexity),
         }
     }
 
-    fn filters(&self, new: &[f32; NARROW_ORDER], quantised: &[f32; NARROW_ORDER], subframe: usize) -> Filters {
-        let exact = lsp::to_lpc(&lsp::interpolate(&self.lsp, new, subframe, NARROW_LSP_MARGIN));
-        let interpolated = lsp::interpolate(&self.quantised_lsp, quantised, subframe, NARROW_LSP_MARGIN);
-        let quantised = lsp::to_lpc(&interpolated);
-        let mut response = [0.0; NARROW_SUBFRAME];
-        response[0] = 1.0;
-        response[1..=NARROW_ORDER].copy_from_slice(&filters::widen(WEIGHT_ZEROS, &exact));
-        let poles = filters::widen(WEIGHT_POLES, &exact);
-        filters::synthesise(&poles, &mut [0.0; NARROW_ORDER], &mut response);
-        filters::synthesise(&quantised, &mut [0.0; NARROW_ORDER], &mut response);
-        Filters { quantised, response }
+    /// The filters of all sub-frames, between the last frame's and this one's.
+    fn filters(
+        &self,
+        simd: Simd,
+        new: &[f32; NARROW_ORDER],
+        quantised: &[f32; NARROW_ORDER],
+    ) -> FrameFilters<NARROW_ORDER> {
+        let mut frequencies = [[0.0; NARROW_ORDER]; LANES];
+        let (coded, exact) = frequencies.split_at_mut(SUBFRAMES);
+        for (subframe, (coded, exact)) in coded.iter_mut().zip(exact).enumerate() {
+            *coded = lsp::interpolate(&self.quantised_lsp, quantised, subframe, NARROW_LSP_MARGIN);
+            *exact = lsp::interpolate(&self.lsp, new, subframe, NARROW_LSP_MARGIN);
+        }
+        let all = simd::filters_of(simd, &frequencies);
+        let (coded, exact) = all.split_at(SUBFRAMES);
+        const NONE: [[f32; NARROW_ORDER]; SUBFRAMES] = [[0.0; NARROW_ORDER]; SUBFRAMES];
+        let mut filters = FrameFilters { quantised: NONE, zeros: NONE, poles: NONE };
+        for (subframe, (coded, exact)) in coded.iter().zip(exact).enumerate() {
+            filters.quantised[subframe] = *coded;
+            filters.zeros[subframe] = filters::widen(WEIGHT_ZEROS, exact);
+            filters.poles[subframe] = filters::widen(WEIGHT_POLES, exact);
+        }
+        filters
     }
 
     /// Codes a sub-frame; returns the RMS of its innovation.
@@ -274,17 +291,18 @@ impl Narrowband {
         let at = PAST + subframe * NARROW_SUBFRAME;
         let speech = &analysis.speech[subframe * NARROW_SUBFRAME..];
         let mut residual = [0.0; NARROW_SUBFRAME];
-        simd::residual(simd, &filters.quantised, speech, &mut residual);
-        let ideal = self.ideal_excitation(&residual, &filters.quantised, speech);
-        let target = simd::convolve(simd, &filters.response, &ideal);
+        simd::residual(simd, filters.quantised, speech, &mut residual);
+        let ideal = self.ideal_excitation(&residual, filters.quantised, speech);
+        let target = simd::convolve(simd, filters.response, &ideal);
         self.excitation[at..at + NARROW_SUBFRAME].copy_from_slice(&ideal);
 
         let offset = subframe * NARROW_SUBFRAME;
-        let prediction = self.pitch(simd, plan, &target, &filters.response, (at, offset), bits);
+        let prediction = self.pitch(simd, plan, &target, filters.response, (at, offset), bits);
         let mut innovation = [0.0; NARROW_SUBFRAME];
         for ((i, r), p) in innovation.iter_mut().zip(&residual).zip(&prediction.excitation) {
             *i = r - p;
         }
+        let gain_at = bits.position();
         let gain = quantise_gain(plan, math::rms(&innovation), bits);
         match plan.submode.innovation {
             Innovation::Noise => {
@@ -294,11 +312,13 @@ impl Narrowband {
             }
             Innovation::Shapes(book) => {
                 self.shapes.prepare(book);
-                innovation = quantise_shapes(simd, &self.shapes, filters, &prediction.target, gain, plan, false, bits);
+                innovation =
+                    quantise_shapes(simd, &self.shapes, filters, &prediction.target, gain, plan, gain_at, false, bits);
             }
             Innovation::TwoShapes(book) => {
                 self.shapes.prepare(book);
-                innovation = quantise_shapes(simd, &self.shapes, filters, &prediction.target, gain, plan, true, bits);
+                innovation =
+                    quantise_shapes(simd, &self.shapes, filters, &prediction.target, gain, plan, gain_at, true, bits);
             }
         }
         let mut excitation = prediction.excitation;
@@ -306,7 +326,7 @@ impl Narrowband {
             *e += i;
         }
         self.excitation[at..at + NARROW_SUBFRAME].copy_from_slice(&excitation);
-        filters::synthesise(&filters.quantised, &mut self.ringing, &mut excitation);
+        ring(simd, filters.quantised, filters.synthesis, &excitation, &mut self.ringing);
         math::rms(&innovation)
     }
 
@@ -329,7 +349,7 @@ impl Narrowband {
         (at, offset): (usize, usize),
         bits: &mut BitWriter,
     ) -> pitch::Prediction {
-        let wanted = Wanted { target, response, excitation: &self.excitation, weighted: &self.weighted, at, candidates: plan.candidates };
+        let wanted = Wanted { target, response, excitation: &self.excitation, at, candidates: plan.candidates };
         let (book, first, last, lag_bits) = match plan.submode.pitch {
             Pitch::Forced => return pitch::forced(simd, &wanted, plan.lag, plan.pitch_gain),
             Pitch::FrameLag(book) => (book, plan.lag, plan.lag, 0),
@@ -337,6 +357,28 @@ impl Narrowband {
         };
         let last = if self.fresh { last.min(offset) } else { last };
         self.taps.quantise(simd, book, &wanted, (first, last), lag_bits, bits)
+    }
+}
+
+/// What a synthesis filter will add to the samples after a sub-frame of `excitation`, given what it added to this one.
+///
+/// What rings from before is as good as excitation: both together through the filter make the samples, of which only
+/// the last few are needed.
+pub(super) fn ring<const N: usize>(
+    simd: Simd,
+    filter: &[f32; N],
+    impulse: &Subframe,
+    excitation: &Subframe,
+    ringing: &mut [f32; N],
+) {
+    let mut input = *excitation;
+    for (x, ringing) in input.iter_mut().zip(ringing.iter()) {
+        *x += ringing;
+    }
+    let end = simd::convolution_end(simd, impulse, &input);
+    for (m, ringing) in ringing.iter_mut().enumerate() {
+        let past = end.iter().rev();
+        *ringing = -filter[m..].iter().zip(past).map(|(a, y)| a * y).sum::<f32>();
     }
 }
 
@@ -384,27 +426,47 @@ fn quantise_shapes(
     target: &Subframe,
     gain: f32,
     plan: &Plan,
+    gain_at: usize,
     twice: bool,
     bits: &mut BitWriter,
 ) -> Subframe {
     let mut normalised = *target;
+    let inverse = 1.0 / gain;
     for t in &mut normalised {
-        *t /= gain;
+        *t *= inverse;
     }
-    let responses = match shapes.respond(simd, &filters.response) {
+    let responses = match shapes.respond(simd, filters.response) {
         Some(responses) => responses,
         None => return [0.0; NARROW_SUBFRAME],
     };
     let mut innovation = responses.quantise(&normalised, plan.survivors, bits);
     if twice {
-        let response = simd::convolve(simd, &filters.response, &innovation);
+        let response = simd::convolve(simd, filters.response, &innovation);
         for (t, r) in normalised.iter_mut().zip(&response) {
-            *t = (*t - r) / NARROW_SECOND_SHAPE;
+            *t = (*t - r) * (1.0 / NARROW_SECOND_SHAPE);
         }
         let second = responses.quantise(&normalised, plan.survivors, bits);
         for (i, s) in innovation.iter_mut().zip(&second) {
             *i += NARROW_SECOND_SHAPE * s;
         }
+    }
+    if let Some(quantiser) = plan.submode.subframe_gain {
+        let response = simd::convolve(simd, filters.response, &innovation);
+        let (ty, yy) = (math::dot(target, &response), math::dot(&response, &response));
+        let mut best = (f32::INFINITY, 0);
+        for (index, value) in quantiser.values.iter().enumerate() {
+            let g = value * plan.gain;
+            let error = g * g * yy - 2.0 * g * ty;
+            if error < best.0 {
+                best = (error, index);
+            }
+        }
+        bits.patch(gain_at, best.1 as u32, quantiser.bits);
+        let g = quantiser.values[best.1] * plan.gain;
+        for i in &mut innovation {
+            *i *= g;
+        }
+        return innovation;
     }
     for i in &mut innovation {
         *i *= gain;

@@ -14,11 +14,11 @@ use crate::simd::{self, Simd, Subframe, TapProducts, LANES};
 /// Samples before a frame that pitch may reach: the longest lag, and a tap on its far side.
 pub(super) const PAST: usize = LAG_MAX + 2;
 /// Lags that a sub-frame may name.
-const LAGS: usize = LAG_MAX - LAG_MIN + 1;
+const LAGS: usize = simd::LAGS;
 /// Rows of the largest tap codebook.
 const MAX_TAPS: usize = 128;
-/// Lags that are tried at complexity 10.
-const MAX_CANDIDATES: usize = 10;
+/// Lags that are tried with all taps, at most.
+const MAX_CANDIDATES: usize = 4;
 /// Energies count a little more than they are when taps are chosen: gains come out smaller, and with them what a lost
 /// packet does to the frames behind it.
 const LOSS_CAUTION: f32 = 1.04;
@@ -26,6 +26,16 @@ const LOSS_CAUTION: f32 = 1.04;
 const RUNAWAY_GAIN: f32 = 256.0;
 /// ... the codebook's bound on that sum, in 32nds.
 const TAME_SUM: i8 = 31;
+
+/// Lags to try with all taps at a complexity from 1 to 10. All lags are ranked by what one tap at them can do, so the
+/// best one is among the first few: more than these were measured to gain nothing.
+pub(super) fn candidates(complexity: u8) -> usize {
+    match complexity {
+        0..=3 => usize::from(complexity).max(1),
+        4..=7 => 3,
+        _ => MAX_CANDIDATES,
+    }
+}
 
 /// A signal with enough of its past for every lag, and a block of eight to spare.
 pub(super) type History = [f32; PAST + NARROW_FRAME + LANES];
@@ -99,8 +109,6 @@ pub(super) struct Wanted<'a> {
     pub response: &'a Subframe,
     /// The excitation; the sub-frame's own place holds an estimate of what it will be.
     pub excitation: &'a History,
-    /// Weighted speech.
-    pub weighted: &'a History,
     /// Where the sub-frame starts in it.
     pub at: usize,
     /// Lags tried closely.
@@ -212,32 +220,24 @@ fn improvement(products: &TapProducts, [a, b, c]: [f32; 3]) -> f32 {
     2.0 * (linear - mixed) - square
 }
 
-/// The lags whose excitation correlates best with the target, best first; returns how many.
-fn nearest_lags(
-    simd: Simd,
-    wanted: &Wanted,
-    first: usize,
-    last: usize,
-    lags: &mut [usize; MAX_CANDIDATES],
-) -> usize {
-    let past = &wanted.weighted[wanted.at - LAG_MAX..];
-    let now = &wanted.weighted[wanted.at..wanted.at + NARROW_SUBFRAME];
-    let mut correlation = [0.0; LAGS];
-    simd::correlate(simd, now, &past[..NARROW_SUBFRAME + LAGS - 1], &mut correlation);
-    let energy = energies(past, NARROW_SUBFRAME);
-    let mut scores = [0.0; LAGS];
-    simd::lag_scores(simd, &correlation, &energy, &mut scores);
-    for score in &mut scores[..LAG_MAX - last] {
-        *score = -1.0;
-    }
-    for score in &mut scores[LAG_MAX - first + 1..] {
-        *score = -1.0;
+/// The lags at which the excitation, through the filter, comes nearest to the target, best first; returns how many.
+fn nearest_lags(simd: Simd, wanted: &Wanted, first: usize, last: usize, lags: &mut [usize; MAX_CANDIDATES]) -> usize {
+    let past = &wanted.excitation[wanted.at - LAG_MAX..][..LAGS + NARROW_SUBFRAME];
+    let mut gains = [0.0; LAGS];
+    simd::lag_gains(simd, wanted.response, wanted.target, past, &mut gains);
+    let lag_at = |place: usize| LAG_MIN + simd::LAG_RUN * (place % LANES) + place / LANES;
+    if first > LAG_MIN || last < LAG_MAX {
+        for (place, gain) in gains.iter_mut().enumerate() {
+            if lag_at(place) < first || lag_at(place) > last {
+                *gain = -1.0;
+            }
+        }
     }
     let count = wanted.candidates.clamp(1, MAX_CANDIDATES).min(last - first + 1);
     for lag in &mut lags[..count] {
-        let index = simd::greatest(simd, &scores);
-        *lag = LAG_MAX - index;
-        scores[index] = -1.0;
+        let place = simd::greatest(simd, &gains);
+        *lag = lag_at(place);
+        gains[place] = -1.0;
     }
     count
 }
