@@ -265,7 +265,8 @@ export const tests = {
     const { page } = phone;
     await signIn(page, user('alice'));
     await page.getByRole('button', { name: 'Settings' }).click();
-    assert.ok((await page.getByLabel('Microphone', { exact: true }).locator('option').count()) >= 1);
+    await page.getByRole('button', { name: /^Allow the microphone/ }).click();
+    await until('devices', async () => (await page.getByLabel('Microphone', { exact: true }).locator('option').count()) > 1);
     await page.getByLabel('Volume', { exact: true }).fill('0.5');
     await page.getByLabel('Noise suppression').uncheck();
     await kit.shot(page, '09-settings');

@@ -283,7 +283,8 @@ fn formats(sdp: &Option<AudioSdp>) -> String {
     formats.iter().map(|(number, _)| number.to_string()).collect::<Vec<_>>().join(" ")
 }
 
-fn bytes(hex: &str) -> Vec<u8> {
+/// Bytes out of hexadecimal digits.
+pub fn bytes(hex: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
 }
 
