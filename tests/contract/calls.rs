@@ -15,7 +15,8 @@ async fn numbers_tel_and_bare_names_are_called_in_the_account_s_domain() {
     let domain = stage.peer.domain();
     let cases = [
         ("+15551234", format!("sip:+15551234@{domain}")),
-        ("tel:+1-555-1234", format!("sip:+15551234@{domain}")),
+        // RFC 3261 section 19.1.6.
+        ("tel:+1-555-1234", format!("sip:+15551234@{domain};user=phone")),
         ("123", format!("sip:123@{domain}")),
         ("bob", format!("sip:bob@{domain}")),
         // And these as they are, parameters too.
@@ -42,7 +43,7 @@ async fn every_180_and_183_is_told_and_no_other_progress() {
         stage.peer.respond(&invite, from, code, phrase, None).await;
     }
     stage.phone.expect_silence(Duration::from_millis(200)).await;
-    for (code, phrase) in [(180, "Ringing"), (183, "Session Progress"), (180, "Ringing"), (180, "Ringing")] {
+    for (code, phrase) in [(180, "Ringing"), (183, "Session Progress"), (180, "Ringing")] {
         stage.peer.respond(&invite, from, code, phrase, None).await;
         let told = stage.phone.indication(Duration::from_secs(3)).await;
         assert_eq!(told, ("ringing".to_owned(), vec![Value::from(format!("{code} {phrase}"))]));

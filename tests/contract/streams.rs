@@ -103,7 +103,8 @@ async fn streams_may_be_opened_while_it_rings_in_either_order() {
     talk.flash.call("invite", &[text(&talk.peer.uri("bob")), text("pcmu")]).await;
     let dialog = talk.peer.incoming().await;
     talk.peer.ring(&dialog).await;
-    let (remote, local) = (talk.flash.create_stream_passing("ringing").await, talk.flash.create_stream().await);
+    assert_eq!(talk.flash.told("ringing").await, [text("180 Ringing")]);
+    let (remote, local) = (talk.flash.create_stream().await, talk.flash.create_stream().await);
     talk.plays(remote).await;
     talk.publishes(local).await;
     talk.peer.answer(&dialog, &AudioSdp::new(talk.rtp.address(), PCMU)).await;

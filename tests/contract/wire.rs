@@ -231,18 +231,8 @@ impl Flash {
 
     /// `createStream`; the number of the new stream.
     pub async fn create_stream(&mut self) -> u32 {
-        self.create_stream_passing("").await
-    }
-
-    /// The same; one indication may come before the answer.
-    pub async fn create_stream_passing(&mut self, indication: &str) -> u32 {
         let id = self.call("createStream", &[]).await;
-        let mut answer = self.command().await;
-        while answer.name() == indication || answer.values()[..] == [text("_result"), Amf::Number(id - 1.0), Amf::Null]
-        {
-            answer = self.command().await;
-        }
-        let answer = answer.values();
+        let answer = self.command().await.values();
         match answer[..] {
             [Amf::Text(ref name), Amf::Number(of), Amf::Null, Amf::Number(stream)] if name == "_result" && of == id => {
                 stream as u32
