@@ -506,6 +506,12 @@ export class Devices {
     return { inputs: of('audioinput'), outputs: of('audiooutput') };
   }
 
+  /** Asks for the microphone, and lets it go again. @returns {Promise<void>} */
+  async allow() {
+    const stream = await navigator.mediaDevices.getUserMedia({ audio: true }).catch((error) => { throw phoneError(error); });
+    for (const track of stream.getTracks()) track.stop();
+  }
+
   /** @param {string} id '' for the system's choice; in a call the microphone changes at once */
   setInput(id) { return this.audio.set({ input: id }); }
   /** @param {string} id */

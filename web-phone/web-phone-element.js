@@ -116,7 +116,7 @@ export class WebPhoneElement extends HTMLElement {
 
   /** @param {Account} account @param {string} [then] whom to call at once */
   #signIn(account, then) {
-    this.#store.write('account', account.remember ? account : null);
+    this.#store.write('account', account, account.remember);
     this.account = account;
     this.#say('');
     const phone = this.#makePhone(account);
@@ -263,6 +263,7 @@ export class WebPhoneElement extends HTMLElement {
     return settingsView({
       options: phone.audio.options,
       list: () => phone.devices.list(),
+      allow: () => phone.devices.allow().catch((error) => this.#failed(error)),
       change: (change) => {
         phone.audio.set(change).catch((error) => this.#say(t('soundFailed', { reason: error.message }), true));
         this.#store.write('audio', phone.audio.options);

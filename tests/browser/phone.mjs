@@ -265,15 +265,20 @@ export const tests = {
     const { page } = phone;
     await signIn(page, user('alice'));
     await page.getByRole('button', { name: 'Settings' }).click();
-    await page.getByRole('button', { name: /^Allow the microphone/ }).click();
-    await until('devices', async () => (await page.getByLabel('Microphone', { exact: true }).locator('option').count()) > 1);
+    const microphone = page.getByRole('combobox', { name: 'Microphone' });
+    await until('devices', async () => (await microphone.locator('option').count()) > 1);
+    await microphone.selectOption({ label: 'Fake Audio Input 2' });
     await page.getByLabel('Volume', { exact: true }).fill('0.5');
     await page.getByLabel('Noise suppression').uncheck();
     await kit.shot(page, '09-settings');
     await page.reload();
     await until('ready', async () => (await phoneState(page)) === 'ready');
-    const { volume, noiseSuppression } = await page.evaluate(() => document.querySelector('web-phone').phone.audio.options);
+    const { input, volume, noiseSuppression } = await page.evaluate(() => document.querySelector('web-phone').phone.audio.options);
     assert.deepEqual([volume, noiseSuppression], [0.5, false]);
+    assert.ok(input);
+    await dial(page, 'echo');
+    await inCall(page);
+    assert.equal(await page.evaluate(() => document.querySelector('web-phone').phone.audio.microphone.getAudioTracks()[0].label), 'Fake Audio Input 2');
     await clean(phone);
   },
 

@@ -41,6 +41,7 @@ export function callView({ call, transfer, answer, sound, failed }) {
   };
   const toggle = (/** @type {HTMLElement} */ panel, /** @type {HTMLButtonElement} */ button) => {
     panel.hidden = !panel.hidden;
+    element.classList.toggle('withpad', !keys.hidden);
     button.setAttribute('aria-expanded', String(!panel.hidden));
   };
   const mute = action('micOff', t('mute'), () => call.mute(!call.muted));
@@ -64,7 +65,7 @@ export function callView({ call, transfer, answer, sound, failed }) {
   const update = () => {
     const up = call.startedAt !== null;
     const incoming = call.state === 'incoming';
-    element.className = `view callview ${call.state}`;
+    element.className = `view callview ${call.state} ${keys.hidden ? '' : 'withpad'}`;
     if (incoming) {
       element.setAttribute('role', 'alertdialog');
       element.setAttribute('aria-labelledby', 'callstate party');

@@ -58,11 +58,13 @@ export function dialView({ domain, dial, compact, recent, call, press, clear }) 
 function row(entry, call) {
   const when = moment(entry.at);
   const name = nameOf(entry);
-  const what = t(entry.kind);
   const details = [shortUri(entry.uri), entry.seconds >= 1 && clock(entry.seconds)].filter(Boolean).join(' · ');
-  return h('li', { class: entry.kind }, h('button', { type: 'button', 'aria-label': t('callBack', { name, what, when }), onclick: () => call(entry.uri) },
-    icon(entry.kind), h('span', { class: 'text' }, h('b', {}, name), h('span', {}, details)), h('time', {}, when)));
+  return h('li', { class: entry.kind }, h('button', { type: 'button', onclick: () => call(entry.uri) }, icon(entry.kind),
+    h('span', { class: 'text' }, h('b', {}, hidden(`${t('call')} `), name, hidden(`, ${t(entry.kind)}`)), h('span', {}, details)), h('time', {}, when)));
 }
+
+/** For screen readers only. @param {string} text */
+const hidden = (text) => h('span', { class: 'sr' }, text);
 
 /** @param {number} at ms */
 function moment(at) {

@@ -10,4 +10,4 @@ const NAMES = { '*': 'star', '#': 'hash' };
 export const pad = (press) =>
   h('div', { class: 'pad', part: 'keypad', role: 'group', 'aria-label': t('keypad') }, ...KEYS.map((key) =>
     h('button', { type: 'button', part: 'key', 'aria-label': t('key', { key: /** @type {any} */ (NAMES)[key] ?? key }), 'data-key': key, onclick: () => press(String(key)) },
-      h('span', {}, String(key)), h('small', { 'aria-hidden': 'true' }, LETTERS[key]))));
+      h('span', { 'data-letters': LETTERS[key] }, String(key)))));

@@ -8,20 +8,23 @@ import { t } from './strings.js';
  * @param {object} given
  * @param {AudioOptions} given.options  as they are
  * @param {() => Promise<{inputs: MediaDeviceInfo[], outputs: MediaDeviceInfo[]}>} given.list
+ * @param {() => Promise<void>} given.allow  asks for the microphone: before that, browsers name no devices
  * @param {(change: Partial<AudioOptions>) => void} given.change
  * @param {boolean} given.notify
  * @param {(on: boolean) => Promise<boolean>} given.setNotify  returns what came of it
  * @param {() => void} given.back
  * @param {(() => void) | null} given.signOut
  */
-export function settingsView({ options, list, change, notify, setNotify, back, signOut }) {
+export function settingsView({ options, list, allow, change, notify, setNotify, back, signOut }) {
   const choice = (/** @type {'input' | 'output' | 'ring'} */ key, /** @type {string} */ label) => {
     const select = h('select', { onchange: () => change({ [key]: select.value }) });
     return { key, select, element: h('label', { class: 'field' }, h('span', {}, label), select) };
   };
   const choices = [choice('input', t('microphone')), choice('output', t('speaker')), choice('ring', t('ring'))];
+  const ask = h('button', { type: 'button', hidden: true, onclick: () => allow().then(fill) }, icon('mic'), t('showDevices'));
   const fill = async () => {
     const { inputs, outputs } = await list();
+    ask.hidden = inputs.length > 0;
     for (const { key, select } of choices) {
       const devices = (key === 'input' ? inputs : outputs).filter(({ deviceId }) => deviceId !== 'default');
       select.replaceChildren(h('option', { value: '' }, t('systemDefault')),
@@ -48,7 +51,7 @@ export function settingsView({ options, list, change, notify, setNotify, back, s
   });
   const backButton = h('button', { type: 'button', class: 'plain', 'aria-label': t('back'), onclick: back }, icon('back'));
   const element = h('div', { class: 'view settings', part: 'settings' },
-    h('div', { class: 'transfer' }, backButton, h('h2', { class: 'grow' }, t('settings'))),
+    h('div', { class: 'titled' }, backButton, h('h2', {}, t('settings'))), ask,
     ...choices.map((each) => each.element), slider('volume', t('volume'), 1), slider('gain', t('gain'), 2),
     h('div', {}, check('echoCancellation'), check('noiseSuppression'), check('autoGainControl'), check('loopback')),
     'Notification' in globalThis && h('div', {}, h('label', { class: 'check' }, notifications, t('notifications')), blocked),

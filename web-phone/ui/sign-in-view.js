@@ -26,7 +26,7 @@ export function signInView({ account, domain, signIn }) {
     password.input.value = '';
     remember.checked = false;
   });
-  const wrong = h('p', { class: 'hint', role: 'alert' });
+  const wrong = h('p', { class: 'wrong', role: 'alert' });
 
   const submit = (/** @type {string | undefined} */ then) => {
     const address = user.input.value.trim().replace(/^sips?:/i, '');
@@ -43,8 +43,8 @@ export function signInView({ account, domain, signIn }) {
   const element = h('div', { class: 'view signin', part: 'sign-in' },
     h('form', { class: 'stack', novalidate: true, onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); submit(undefined); } },
       h('div', {}, h('h2', {}, t('signInTitle')), account.guest && h('p', { class: 'hint' }, t('guestHint'))),
-      user.label, password.label, wrong,
-      h('details', {}, h('summary', {}, t('more')), display.label, login.label, h('label', { class: 'check' }, remember, t('remember'))),
+      user.label, password.label, wrong, h('label', { class: 'check' }, remember, t('remember')),
+      h('details', {}, h('summary', {}, t('more')), display.label, login.label),
       h('button', { type: 'submit', class: 'primary', part: 'button primary' }, t('signIn'))),
     h('div', { class: 'try' }, h('h2', {}, t('tryTitle')),
       h('button', { type: 'button', part: 'button', onclick: () => submit(`sip:echo@${domain}`) }, h('span', {}, t('callEcho')), h('small', {}, t('echoHint'))),

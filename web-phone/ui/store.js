@@ -1,4 +1,7 @@
-/** What the phone keeps on the device: account, settings, recent calls. Without leave to remember, only until the page goes. */
+/**
+ * What the phone keeps: account, settings, recent calls. With leave to remember, on the device; an account that is not to be
+ * remembered, until the tab is closed. Without leave, until the page goes.
+ */
 
 /** @typedef {{user: string, password: string, login: string, display: string, guest: boolean, remember: boolean}} Account */
 /** @typedef {{uri: string, display: string, kind: 'outgoing' | 'incoming' | 'missed' | 'failed', at: number, seconds: number}} RecentCall */
@@ -17,20 +20,23 @@ export class Store {
   /** @param {string} key @returns {any} */
   read(key) {
     try {
-      const text = this.memory.get(key) ?? (this.keep ? localStorage.getItem(`${this.name}.${key}`) : null);
+      const name = `${this.name}.${key}`;
+      const text = this.memory.get(key) ?? (this.keep ? sessionStorage.getItem(name) ?? localStorage.getItem(name) : null);
       return text === null ? null : JSON.parse(text);
     } catch {
       return null;
     }
   }
 
-  /** @param {string} key @param {unknown} value null forgets @param {boolean} [keep] */
-  write(key, value, keep = this.keep) {
+  /** @param {string} key @param {unknown} value null forgets @param {boolean} [device] or only for this tab */
+  write(key, value, device = true) {
     const text = JSON.stringify(value);
     this.memory.set(key, text);
+    if (!this.keep) return;
     try {
-      if (keep && value !== null) localStorage.setItem(`${this.name}.${key}`, text);
-      else localStorage.removeItem(`${this.name}.${key}`);
+      const name = `${this.name}.${key}`;
+      for (const storage of [localStorage, sessionStorage]) storage.removeItem(name);
+      if (value !== null) (device ? localStorage : sessionStorage).setItem(name, text);
     } catch {
       // Storage may be full or forbidden; memory has it.
     }

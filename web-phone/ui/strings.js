@@ -42,7 +42,6 @@ export const en = {
   noRecent: 'Calls you make and receive appear here.',
   clear: 'Clear',
   clearRecent: 'Clear recent calls',
-  callBack: 'Call {name}, {what}, {when}',
   outgoing: 'outgoing', incoming: 'incoming', missed: 'missed', failed: 'not answered',
   // In a call
   calling: 'Calling…', ringing: 'Ringing…', active: 'In call', held: 'On hold', 'remote-held': 'The other side put you on hold',
@@ -58,7 +57,7 @@ export const en = {
   rejected: 'The call failed: {reason}', noCodec: 'The other side speaks no codec of ours',
   // Sound
   settings: 'Settings', back: 'Back', microphone: 'Microphone', speaker: 'Speaker', ring: 'Ringtone on', systemDefault: 'System default',
-  device: 'Device {number}', volume: 'Volume', gain: 'Microphone volume',
+  device: 'Device {number}', showDevices: 'Allow the microphone, to choose devices', volume: 'Volume', gain: 'Microphone volume',
   echoCancellation: 'Echo cancellation', noiseSuppression: 'Noise suppression', autoGainControl: 'Automatic microphone level',
   loopback: 'Stronger echo cancellation (adds delay)', notifications: 'Notify me of calls', notificationsBlocked: 'Notifications are blocked in the browser.',
   account: 'Account', soundFailed: 'That device cannot be used: {reason}',
