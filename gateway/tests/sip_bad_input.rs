@@ -148,8 +148,9 @@ async fn unknown_and_unwanted_methods_are_told_apart() {
         ("invite", 501),
         ("REGISTER", 405),
         ("SUBSCRIBE", 405),
-        ("MESSAGE", 405),
         ("INFO", 405),
+        ("REFER", 405),
+        ("NOTIFY", 405),
         ("BYE", 405),
     ] {
         let lines = options(&rig.peer).join("\r\n").replace("OPTIONS", method);

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use phone_agent::{CallHandle, SipAction, SipEvent, SipStatus};
+use phone_agent::{CallHandle, MessageHandle, SipAction, SipEvent, SipStatus};
 use rsipstack::sip::Response;
 use rsipstack::transaction::random_text;
 use tokio::sync::mpsc;
@@ -17,7 +17,7 @@ use super::address::{NameAddr, SipUri, quote_display};
 use super::call::Call;
 use super::digest::{Credentials, challenges};
 use super::endpoint::Shared;
-use super::mail::{Mail, TransactionId};
+use super::mail::{Mail, ServerTransaction, TransactionId};
 use super::message;
 use super::registration::{Registration, Wish};
 use super::request::Draft;
@@ -59,6 +59,12 @@ pub(super) enum Purpose {
     Invite(CallHandle),
     Cancel,
     Reinvite(CallHandle),
+    Refer(CallHandle),
+    /// With a call, it is sent in its dialog.
+    Message {
+        message: MessageHandle,
+        call: Option<CallHandle>,
+    },
     /// With a call, its end is reported.
     Bye(Option<CallHandle>),
 }
@@ -91,6 +97,9 @@ pub(super) struct Agent {
     pub(super) pending: HashMap<TransactionId, Pending>,
     next_transaction: TransactionId,
     pub(super) next_call: u64,
+    /// Messages from the network that the user agent has not answered yet.
+    pub(super) waiting: BTreeMap<MessageHandle, ServerTransaction>,
+    pub(super) next_message: u64,
     pub(super) leaving: bool,
 }
 
@@ -157,6 +166,8 @@ pub(super) fn start(
         pending: HashMap::new(),
         next_transaction: 0,
         next_call: 0,
+        waiting: BTreeMap::new(),
+        next_message: 0,
         leaving: false,
     };
     let (actions, inbox) = mpsc::unbounded_channel();
@@ -254,14 +265,9 @@ impl Agent {
             SipAction::Reinvite { call, sdp } => self.reinvite(call, sdp),
             SipAction::AnswerReinvite { call, answer } => self.answer_reinvite(call, answer),
             SipAction::Bye { call } => self.bye(call),
-            SipAction::Refer { call, .. } => {
-                let status = sip_status((501, "Not Implemented"));
-                self.emit(SipEvent::ReferAnswered { call, status, reports: false });
-            }
-            SipAction::SendMessage { message, .. } => {
-                self.emit(SipEvent::MessageDone { message, status: sip_status((501, "Not Implemented")) });
-            }
-            SipAction::AnswerMessage { .. } => {}
+            SipAction::Refer { call, target } => self.refer(call, &target),
+            SipAction::SendMessage { message, target, text } => self.send_message(message, target, text),
+            SipAction::AnswerMessage { message, status } => self.answer_message(message, &status),
         }
     }
 
@@ -313,6 +319,7 @@ impl Agent {
         let status = SipStatus { code, phrase: message::phrase(response) };
         match purpose {
             Purpose::Register => self.on_register_response(id, response, status),
+            Purpose::Refer(call) => self.on_refer_response(id, call, response, status),
             _ => self.on_failure(id, status),
         }
     }
@@ -334,6 +341,8 @@ impl Agent {
             Purpose::Register => self.on_register_failed(status),
             Purpose::Invite(call) => self.on_invite_failed(call, id, status),
             Purpose::Reinvite(call) => self.on_reinvite_failed(call, status),
+            Purpose::Refer(call) => self.on_refer_done(call, status, false),
+            Purpose::Message { message, .. } => self.emit(SipEvent::MessageDone { message, status }),
             Purpose::Bye(Some(call)) => self.on_bye_done(call),
             Purpose::Bye(None) | Purpose::Cancel => {}
         }
@@ -360,7 +369,8 @@ impl Agent {
         let Some(credentials) = &mut self.credentials else { return false };
         let Some(pending) = self.pending.remove(&id) else { return false };
         let mut draft = pending.draft;
-        draft.credentials = credentials.answer(&challenge, &draft.method.to_string(), &draft.uri, draft.sdp.as_bytes());
+        draft.credentials =
+            credentials.answer(&challenge, &draft.method.to_string(), &draft.uri, draft.body.as_bytes());
         draft.answered += 1;
         match self.next_cseq(purpose, draft.cseq) {
             Some(cseq) => draft.cseq = cseq,
@@ -374,6 +384,7 @@ impl Agent {
         match purpose {
             Purpose::Invite(call) => self.on_invite_sent_again(call, new, draft.cseq),
             Purpose::Reinvite(call) => self.on_reinvite_sent_again(call, new, draft.cseq),
+            Purpose::Refer(call) => self.on_refer_sent(call, draft.cseq),
             _ => {}
         }
         true
@@ -383,8 +394,11 @@ impl Agent {
         match purpose {
             Purpose::Register => Some(self.registration.next_cseq()),
             Purpose::Invite(call) => self.may_invite_again(call).then_some(last + 1),
-            Purpose::Reinvite(call) | Purpose::Bye(Some(call)) => self.next_dialog_cseq(call),
-            Purpose::Bye(None) => Some(last + 1),
+            Purpose::Reinvite(call)
+            | Purpose::Refer(call)
+            | Purpose::Message { call: Some(call), .. }
+            | Purpose::Bye(Some(call)) => self.next_dialog_cseq(call),
+            Purpose::Bye(None) | Purpose::Message { call: None, .. } => Some(last + 1),
             Purpose::Cancel => None,
         }
     }

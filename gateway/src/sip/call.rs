@@ -95,6 +95,8 @@ pub(super) struct Up {
     pub(super) own_reinvite: Option<OwnReinvite>,
     /// A re-INVITE from the peer that we have not answered, and whether it brought an offer.
     pub(super) peer_reinvite: Option<(ServerTransaction, bool)>,
+    /// Number of our REFER on which the peer still reports.
+    pub(super) refer: Option<u32>,
     pub(super) bye: Bye,
 }
 

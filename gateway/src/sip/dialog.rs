@@ -108,7 +108,7 @@ impl Dialog {
             next_hop,
             contact: contact.map(str::to_owned),
             extra: Vec::new(),
-            sdp: String::new(),
+            body: String::new(),
             credentials: None,
             answered: 0,
         })

@@ -10,7 +10,7 @@ use super::request::{response, sdp};
 use super::transaction::Way;
 
 impl Agent {
-    fn up(&mut self, call: CallHandle) -> Option<&mut Up> {
+    pub(super) fn up(&mut self, call: CallHandle) -> Option<&mut Up> {
         match self.calls.get_mut(&call) {
             Some(Call::Up(up)) => Some(up),
             _ => None,
@@ -25,7 +25,7 @@ impl Agent {
             return self.emit(SipEvent::ReinviteFailed { call, status: sip_status((491, "Request Pending")) });
         }
         let Some(mut draft) = up.dialog.request(Method::Invite, Some(&contact)) else { return };
-        draft.sdp = sdp;
+        draft.body = sdp;
         let cseq = draft.cseq;
         let id = self.send(Purpose::Reinvite(call), draft, Way::Resolve);
         if let Some(up) = self.up(call) {

@@ -128,7 +128,9 @@ async fn on_request(shared: &Arc<Shared>, at: usize, mut message: Message, size:
         None if request.method == Method::Options => {
             return refuse((200, "OK"), &[("Allow", ALLOW), ("Accept", ACCEPT)]);
         }
-        None if request.method != Method::Invite => return refuse((405, "Method Not Allowed"), &[("Allow", ALLOW)]),
+        None if !matches!(request.method, Method::Invite | Method::Message) => {
+            return refuse((405, "Method Not Allowed"), &[("Allow", ALLOW)]);
+        }
         None => (SipUri::parse(&uri).and_then(|uri| shared.find(uri.user.as_deref()?)), (404, "Not Found")),
     };
     let Some(agent) = agent else { return refuse(missing, &[]) };

@@ -23,10 +23,21 @@ fn allow() -> Vec<Header> {
     vec![Header::Allow(ALLOW.into())]
 }
 
+/// From as a phone is shown it.
+pub(super) fn caller(request: &Headers) -> String {
+    let from = message::text(request, "From").and_then(NameAddr::parse);
+    let from = from.map_or_else(String::new, |from| match from.display.is_empty() {
+        true => from.uri,
+        false => from.without_params(),
+    });
+    from.chars().filter(|c| !c.is_control()).collect()
+}
+
 impl Agent {
     pub(super) fn on_request(&mut self, server: ServerTransaction) {
         match message::tag(&server.request.headers, "To") {
             Some(local) => self.on_request_in_dialog(server, &local),
+            None if server.request.method == Method::Message => self.on_message(server, None),
             None => self.on_invite(server),
         }
     }
@@ -53,12 +64,7 @@ impl Agent {
         self.next_call += 2;
         let call = CallHandle(self.next_call);
         let offer = sdp(&server.request.headers, &server.request.body);
-        let from = message::text(&server.request.headers, "From").and_then(NameAddr::parse);
-        let from = from.map_or_else(String::new, |from| match from.display.is_empty() {
-            true => from.uri,
-            false => from.without_params(),
-        });
-        let from = from.chars().filter(|c| !c.is_control()).collect();
+        let from = caller(&server.request.headers);
         self.calls.insert(call, Call::Ringing(Box::new(Ringing { server, dialog, offered: offer.is_some() })));
         self.emit(SipEvent::Incoming { call, from, sdp: offer });
     }
@@ -91,7 +97,9 @@ impl Agent {
             }
             Method::Invite => self.on_reinvite(call, server),
             Method::Options => respond((200, "OK"), [allow(), vec![Header::Accept(ACCEPT.into())]].concat()),
-            Method::Message => respond((200, "OK"), Vec::new()),
+            Method::Message => self.on_message(server, Some(call)),
+            Method::Info => self.on_info(call, &server),
+            Method::Notify => self.on_notify(call, &server),
             _ => respond((405, "Method Not Allowed"), allow()),
         }
     }
@@ -187,7 +195,15 @@ impl Agent {
         let Ringing { server, dialog, offered } = ringing;
         self.accept(&server, &dialog, sdp);
         let unacknowledged = Some(Unacknowledged { server, first: true, we_offered: !offered });
-        let up = Up { dialog, ack: None, unacknowledged, own_reinvite: None, peer_reinvite: None, bye: Bye::NotWanted };
+        let up = Up {
+            dialog,
+            ack: None,
+            unacknowledged,
+            own_reinvite: None,
+            peer_reinvite: None,
+            refer: None,
+            bye: Bye::NotWanted,
+        };
         self.calls.insert(call, Call::Up(Box::new(up)));
     }
 

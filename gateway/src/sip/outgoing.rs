@@ -28,34 +28,41 @@ impl Agent {
         if !self.has_room() {
             return self.emit(SipEvent::Failed { call, status: sip_status((486, "Too many calls")) });
         }
-        let Some((to, uri, next_hop)) = self.read_target(target) else {
+        let Some(draft) = self.draft(Method::Invite, target) else {
             return self.emit(SipEvent::Failed { call, status: sip_status((400, "Invalid destination")) });
         };
-        let (routes, next_hop) = self.way_out(&next_hop);
-        let (call_id, local_tag) = (random_text(24), self.names.new_tag());
-        let draft = Draft {
-            method: Method::Invite,
-            uri,
-            from: format!("{};tag={local_tag}", self.names.address),
-            to,
-            call_id: call_id.clone(),
-            cseq: 1,
-            routes,
-            next_hop,
-            contact: Some(self.names.contact.clone()),
-            extra: Vec::new(),
-            sdp,
-            credentials: None,
-            answered: 0,
-        };
+        let draft = Draft { contact: Some(self.names.contact.clone()), body: sdp, ..draft };
+        let call_id = draft.call_id.clone();
+        let local_tag = draft.from.rsplit_once(";tag=").map_or_else(String::new, |(_, tag)| tag.to_owned());
         let id = self.send(Purpose::Invite(call), draft, Way::Resolve);
         let calling =
             Calling { id, call_id, local_tag, cseq: 1, cancel: Cancel::NotWanted, provisional: false, give_up: None };
         self.calls.insert(call, Call::Calling(calling));
     }
 
+    /// A request outside of any dialog (RFC 3261 section 8.1.1), without body and Contact.
+    pub(super) fn draft(&self, method: Method, target: &str) -> Option<Draft> {
+        let (to, uri, next_hop) = self.read_target(target)?;
+        let (routes, next_hop) = self.way_out(&next_hop);
+        Some(Draft {
+            method,
+            uri,
+            from: format!("{};tag={}", self.names.address, self.names.new_tag()),
+            to,
+            call_id: random_text(24),
+            cseq: 1,
+            routes,
+            next_hop,
+            contact: None,
+            extra: Vec::new(),
+            body: String::new(),
+            credentials: None,
+            answered: 0,
+        })
+    }
+
     /// To, Request-URI and where to send: a telephone number goes to the account's own domain.
-    fn read_target(&self, target: &str) -> Option<(String, String, SipUri)> {
+    pub(super) fn read_target(&self, target: &str) -> Option<(String, String, SipUri)> {
         let target = target.trim();
         let address = match target.contains('<') {
             true => NameAddr::parse(target)?,
@@ -210,6 +217,7 @@ impl Agent {
             unacknowledged: None,
             own_reinvite: None,
             peer_reinvite: None,
+            refer: None,
             bye: Bye::NotWanted,
         };
         self.acknowledge(&mut up, calling.cseq, credentials);

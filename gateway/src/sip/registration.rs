@@ -108,7 +108,7 @@ impl Registration {
             next_hop,
             contact: Some(contact.to_owned()),
             extra: vec![("Expires", wish.expires.as_secs().to_string())],
-            sdp: String::new(),
+            body: String::new(),
             credentials: None,
             answered: 0,
         }

@@ -10,7 +10,9 @@ use super::message;
 use super::via::Via;
 
 /// What this side takes (RFC 3261 section 20.5).
-pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE";
+pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, NOTIFY, MESSAGE";
+/// The same for a phone that takes no texts.
+pub(crate) const ALLOW_NO_MESSAGE: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, NOTIFY";
 /// Kinds of bodies that are understood (RFC 3261 section 20.1).
 pub(crate) const ACCEPT: &str = "application/sdp";
 /// A small request may get an answer of this size; a larger one never gets more than it brought, so that nobody can use us to

@@ -9,6 +9,9 @@ use super::endpoint::echoed;
 use super::message::{self, verbatim_uri};
 use super::reply::ALLOW;
 
+/// The body of a MESSAGE.
+pub(crate) const TEXT: &str = "text/plain";
+
 /// Everything but the hop: Via comes with the address.
 #[derive(Debug, Clone)]
 pub(crate) struct Draft {
@@ -27,8 +30,8 @@ pub(crate) struct Draft {
     pub(crate) contact: Option<String>,
     /// Expires and the like.
     pub(crate) extra: Vec<(&'static str, String)>,
-    /// SDP, or empty.
-    pub(crate) sdp: String,
+    /// SDP, or the text of a MESSAGE, or empty.
+    pub(crate) body: String,
     pub(crate) credentials: Option<Answer>,
     /// Challenges answered so far for this request.
     pub(crate) answered: u8,
@@ -54,17 +57,18 @@ impl Draft {
             headers.push(Header::Allow(ALLOW.into()));
         }
         headers.push(Header::UserAgent(user_agent.into()));
-        if !self.sdp.is_empty() {
-            headers.push(Header::ContentType("application/sdp".into()));
+        if !self.body.is_empty() {
+            let kind = if self.method == Method::Message { "text/plain;charset=UTF-8" } else { "application/sdp" };
+            headers.push(Header::ContentType(kind.into()));
         }
-        headers.push(Header::ContentLength((self.sdp.len() as u32).into()));
+        headers.push(Header::ContentLength((self.body.len() as u32).into()));
         let uri = verbatim_uri(&self.uri);
         Request {
             method: self.method,
             uri,
             version: Version::V2,
             headers: headers.into(),
-            body: self.sdp.clone().into_bytes(),
+            body: self.body.clone().into_bytes(),
         }
     }
 
@@ -74,7 +78,7 @@ impl Draft {
             method: Method::Cancel,
             contact: None,
             extra: Vec::new(),
-            sdp: String::new(),
+            body: String::new(),
             credentials: None,
             answered: 0,
             ..self.clone()

@@ -132,6 +132,10 @@ impl Service {
             | SipEvent::Byed { call }
             | SipEvent::Ended { call }
             | SipEvent::Failed { call, .. } => drop(self.calls.remove(&call)),
+            SipEvent::MessageReceived { message, .. } => {
+                let status = status(405, "Method Not Allowed");
+                self.agent.perform(SipAction::AnswerMessage { message, status });
+            }
             // A service neither registers nor calls.
             _ => {}
         }
