@@ -30,6 +30,8 @@ use tokio::sync::{mpsc, watch};
 /// Decoding what phones heard is the only dear part of the judging; this many calls are enough.
 const DECODED_CALLS: usize = 24;
 const WARM_UP: Duration = Duration::from_secs(2);
+/// Longer than the gateway's ping interval: an idle phone's memory is that of one that was pinged and answered.
+const IDLE_SETTLES: Duration = Duration::from_secs(12);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -227,7 +229,7 @@ async fn gather_idlers(
             eprintln!("idle phone: {failure}");
         }
     }
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    tokio::time::sleep(IDLE_SETTLES).await;
     Some(gateway.resident().saturating_sub(before) / options.idle as u64)
 }
 
