@@ -13,6 +13,7 @@ use crate::config::{Config, Registrar};
 use crate::listen::{ByteStream, TcpSource};
 use crate::metrics::Metrics;
 use crate::phone::admission::{Admission, AdmissionLimits};
+use crate::phone::directory::Directory;
 use crate::phone::{Connection, Gateway};
 use crate::rtp_io::RtpPorts;
 use crate::shutdown;
@@ -82,7 +83,7 @@ impl App {
                 phones_per_ip: config.max_phones_per_ip.unwrap_or(config.max_phones),
                 calls: config.max_calls,
             }),
-            directory: Arc::default(),
+            directory: Directory::new(config.max_phones_per_address),
             metrics: Metrics::leak(),
             limits: config.limits,
         });

@@ -45,6 +45,8 @@ pub struct Config {
     pub max_phones: usize,
     /// RTMP connections at one time from one IP address; `None`: as many as in all.
     pub max_phones_per_ip: Option<usize>,
+    /// RTMP connections at one time for one SIP address; one more replaces the oldest.
+    pub max_phones_per_address: usize,
     /// Calls at one time.
     pub max_calls: usize,
     /// How log lines look.
@@ -161,6 +163,7 @@ impl Config {
             ("max-phones", Some(max_phones)),
             ("max-calls", Some(max_calls)),
             ("phones-per-ip", settings.limits.phones_per_ip),
+            ("phones-per-address", settings.limits.phones_per_address),
         ] {
             if limit == Some(0) {
                 return wrong(key, "must be 1 or more");
@@ -177,6 +180,7 @@ impl Config {
             registrar: registrar(settings.users, exposed)?,
             max_phones,
             max_phones_per_ip: settings.limits.phones_per_ip,
+            max_phones_per_address: settings.limits.phones_per_address.unwrap_or(1),
             max_calls,
             log_format: settings.log_format.unwrap_or_default(),
             debug: settings.debug.unwrap_or(false),
@@ -329,10 +333,12 @@ mod tests {
             message-bytes = 2048
             handshake-seconds = 2
             phones-per-ip = 4
+            phones-per-address = 2
             "#,
         )
         .unwrap();
         assert_eq!((config.max_phones, config.max_calls, config.max_phones_per_ip), (7, 3, Some(4)));
+        assert_eq!((config.max_phones_per_address, Config::default().max_phones_per_address), (2, 1));
         assert_eq!(config.local_domain, "example.com");
         assert_eq!((config.http, config.debug, config.log_format), (None, true, LogFormat::Json));
         assert_eq!(config.limits.message_bytes, 2048);

@@ -91,6 +91,7 @@ pub(super) struct LimitSettings {
     pub(super) connect_seconds: Option<u64>,
     pub(super) idle_seconds: Option<u64>,
     pub(super) phones_per_ip: Option<usize>,
+    pub(super) phones_per_address: Option<usize>,
 }
 
 impl Settings {

@@ -1,8 +1,8 @@
 //! The one place that phones share: who is connected, and under which SIP address.
 //!
-//! A second connection for the same address replaces the first, which is told so (siprtmp contract section 12 item 7). One
-//! exception: a phone that did not register, so proved nothing, cannot push out one that did; both stay, and the address stays with
-//! the one that proved it.
+//! A second connection for the same address replaces the first, which is told so (siprtmp contract section 12 item 7); the
+//! configuration may allow several, and then the oldest goes. One exception: a phone that did not register, so proved nothing,
+//! cannot push out one that did; both stay, and the address stays with the one that proved it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,8 +19,9 @@ pub enum Farewell {
 }
 
 /// All connections of the process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Directory {
+    phones_per_address: usize,
     table: Mutex<Table>,
     emptied: Notify,
 }
@@ -31,7 +32,8 @@ struct Table {
     closed: bool,
     /// Every connection; `None` once it was asked to end.
     phones: HashMap<u64, Option<oneshot::Sender<Farewell>>>,
-    addresses: HashMap<String, Holder>,
+    /// Who stands for an address, oldest first: never empty, and never more than allowed.
+    addresses: HashMap<String, Vec<Holder>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +51,11 @@ pub struct Seat {
 }
 
 impl Directory {
+    /// Nobody yet. `phones_per_address` is at least 1.
+    pub fn new(phones_per_address: usize) -> Arc<Self> {
+        Arc::new(Directory { phones_per_address, table: Mutex::default(), emptied: Notify::new() })
+    }
+
     /// Enters a connection. The receiver hears when it shall end. `None` once the directory is closed.
     pub fn enter(self: &Arc<Self>) -> Option<(Seat, oneshot::Receiver<Farewell>)> {
         let mut table = self.table();
@@ -103,20 +110,21 @@ impl Seat {
         self.phone
     }
 
-    /// The connection now stands for `address` (without scheme); whoever did before is asked to end.
+    /// The connection now stands for `address` (without scheme); the oldest that did before is asked to end, if it is one too many.
     pub fn claim(&mut self, address: &str, registered: bool) {
         let address = normalised(address);
         let mut table = self.directory.table();
-        match table.addresses.get(&address).copied() {
-            Some(holder) if holder.registered && !registered => return,
-            Some(holder) => {
-                if let Some(sender) = table.phones.get_mut(&holder.phone).and_then(Option::take) {
-                    let _ = sender.send(Farewell::Replaced);
-                }
+        let Table { phones, addresses, .. } = &mut *table;
+        let holders = addresses.entry(address.clone()).or_default();
+        if holders.len() >= self.directory.phones_per_address {
+            let may_go = |holder: &Holder| registered || !holder.registered;
+            let Some(oldest) = holders.iter().position(may_go) else { return };
+            let replaced = holders.remove(oldest);
+            if let Some(sender) = phones.get_mut(&replaced.phone).and_then(Option::take) {
+                let _ = sender.send(Farewell::Replaced);
             }
-            None => {}
         }
-        table.addresses.insert(address.clone(), Holder { phone: self.phone, registered });
+        holders.push(Holder { phone: self.phone, registered });
         self.address = Some(address);
     }
 }
@@ -126,9 +134,12 @@ impl Drop for Seat {
         let mut table = self.directory.table();
         table.phones.remove(&self.phone);
         if let Some(address) = &self.address
-            && table.addresses.get(address).is_some_and(|holder| holder.phone == self.phone)
+            && let Some(holders) = table.addresses.get_mut(address)
         {
-            table.addresses.remove(address);
+            holders.retain(|holder| holder.phone != self.phone);
+            if holders.is_empty() {
+                table.addresses.remove(address);
+            }
         }
         if table.phones.is_empty() {
             self.directory.emptied.notify_waiters();
@@ -150,7 +161,7 @@ mod tests {
 
     #[test]
     fn the_second_connection_for_an_address_replaces_the_first() {
-        let directory = Arc::<Directory>::default();
+        let directory = Directory::new(1);
         let (mut first, mut told) = directory.enter().unwrap();
         first.claim("alice@Example.com", true);
         let (mut second, _receiver) = directory.enter().unwrap();
@@ -160,12 +171,29 @@ mod tests {
         drop(first);
         let (mut third, _receiver) = directory.enter().unwrap();
         third.claim("alice@example.com", true);
-        assert_eq!(directory.table().addresses["alice@example.com"].phone, third.number());
+        assert_eq!(directory.table().addresses["alice@example.com"][0].phone, third.number());
+    }
+
+    #[test]
+    fn where_several_are_allowed_the_oldest_goes_when_there_is_one_too_many() {
+        let directory = Directory::new(2);
+        let mut phones: Vec<_> = (0..4).map(|_| directory.enter().unwrap()).collect();
+        for (seat, _) in &mut phones[..3] {
+            seat.claim("alice@example.com", true);
+        }
+        let told: Vec<bool> = phones.iter_mut().map(|(_, told)| told.try_recv() == Ok(Farewell::Replaced)).collect();
+        assert_eq!(told, [true, false, false, false]);
+        // One that leaves by itself makes room.
+        phones.remove(1);
+        phones[2].0.claim("alice@example.com", true);
+        assert!(phones[1..].iter_mut().all(|(_, told)| told.try_recv().is_err()));
+        phones.clear();
+        assert!(directory.table().addresses.is_empty());
     }
 
     #[test]
     fn other_addresses_are_left_alone() {
-        let directory = Arc::<Directory>::default();
+        let directory = Directory::new(1);
         let (mut first, mut told) = directory.enter().unwrap();
         first.claim("alice@example.com", false);
         let (mut second, _receiver) = directory.enter().unwrap();
@@ -175,19 +203,19 @@ mod tests {
 
     #[test]
     fn a_phone_that_proved_nothing_does_not_push_out_one_that_registered() {
-        let directory = Arc::<Directory>::default();
+        let directory = Directory::new(1);
         let (mut owner, mut told) = directory.enter().unwrap();
         owner.claim("alice@example.com", true);
         let (mut stranger, _receiver) = directory.enter().unwrap();
         stranger.claim("alice@example.com", false);
         drop(stranger);
         assert!(told.try_recv().is_err());
-        assert_eq!(directory.table().addresses["alice@example.com"].phone, owner.number());
+        assert_eq!(directory.table().addresses["alice@example.com"][0].phone, owner.number());
     }
 
     #[test]
     fn nothing_is_remembered_of_connections_that_ended() {
-        let directory = Arc::<Directory>::default();
+        let directory = Directory::new(1);
         let (mut seat, _receiver) = directory.enter().unwrap();
         seat.claim("alice@example.com", true);
         drop(seat);
@@ -196,7 +224,7 @@ mod tests {
 
     #[tokio::test]
     async fn closing_tells_everybody_and_empty_waits_for_the_last() {
-        let directory = Arc::<Directory>::default();
+        let directory = Directory::new(1);
         let (seat, told) = directory.enter().unwrap();
         directory.close();
         assert!(directory.enter().is_none());
