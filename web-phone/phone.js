@@ -58,6 +58,9 @@ export { missing } from './audio/engine.js';
 const WORDS = ['wideband', 'narrowband', 'pcmu', 'pcma', 'dtmf'];
 const WORDS_G711 = ['pcmu', 'pcma', 'dtmf'];
 
+/** What the phone asks to be told beyond siprtmp's indications. */
+const TOPICS = ['registered', 'unregistered', 'dtmf', 'transferred', 'earlyMedia'];
+
 /** Milliseconds before each try to connect again; then the last for ever. Spread by a third, so that not all come at once. */
 const RETRIES = [300, 1000, 2000, 4000, 8000, 15_000];
 
@@ -97,7 +100,7 @@ function phoneError(error) {
 const event = (type, properties = {}) => Object.assign(new Event(type), properties);
 
 /**
- * Events: `state` ({state}), `incoming` ({call}), `call` ({call}: any new one), `error` ({error}), `devicechange`,
+ * Events: `state` ({state}), `registration` ({registered, reason}), `incoming` ({call}), `call` ({call}: any new one), `error` ({error}), `devicechange`,
  * `needgesture` (sound waits for a click).
  */
 export class Phone extends EventTarget {
@@ -119,6 +122,10 @@ export class Phone extends EventTarget {
     this.connecting = null;
     this.ringer = new Ringer();
     this.tries = 0;
+    /** Whether calls come in: there is a password, and the registrar has not taken it back. */
+    this.registered = false;
+    /** Whether the gateway can transfer calls. */
+    this.canTransfer = false;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.retry = undefined;
 
@@ -162,6 +169,10 @@ export class Phone extends EventTarget {
       await connection.connect(`rtmp://${location.host}/sip/${clean(user).replace(/^sip:/, '')}`, ...credentials, ...last);
       const [publish, play] = await Promise.all([connection.createStream(), connection.createStream()]);
       this.streams = { publish, play };
+      this.registered = Boolean(ticket || password);
+      // A gateway of siprtmp's kind refuses, and does without.
+      this.canTransfer = await connection.call('subscribe', ...TOPICS).then(() => true, () => false);
+      if (this.connection !== connection) throw new PhoneError('network', 'the connection was closed');
     } catch (reason) {
       const error = phoneError(reason);
       if (this.connection !== connection) throw error; // disconnect() was faster
@@ -289,12 +300,24 @@ export class Phone extends EventTarget {
       rejected: (reason) => call()?.finish('rejected', sipError(String(reason))),
       byed: () => call()?.finish('remote'),
       holded: (on) => call()?.holdedByRemote(Boolean(on)),
+      registered: () => this.#registration(true),
+      unregistered: (reason) => this.#registration(false, String(reason)),
+      dtmf: (digit) => call()?.pressed(String(digit)),
+      transferred: (status) => call()?.transferred(String(status)),
+      earlyMedia: () => this.audio.tones?.stop('ringback'),
     };
     connection.addEventListener('status', (status) => {
       const { code } = /** @type {CustomEvent} */ (status).detail;
       if (code === 'NetConnection.Connect.Closed') this.#replaced(connection);
     });
     connection.addEventListener('close', (closed) => this.#lost(connection, /** @type {CustomEvent} */ (closed).detail.reason));
+  }
+
+  /** @param {boolean} registered @param {string} [reason] */
+  #registration(registered, reason = '') {
+    if (this.registered === registered) return;
+    this.registered = registered;
+    this.dispatchEvent(event('registration', { registered, reason }));
   }
 
   /** @param {string} from */
@@ -350,7 +373,7 @@ let nextCallId = 1;
 
 /**
  * One call. Events: `state` ({state}), `level` ({in, out}: 0 to 1), `stats` ({stats}), `quality` ({bars: 0 to 4, why}),
- * `dtmf` ({digits}), `mute` ({on}).
+ * `dtmf` ({digits}: ours), `pressed` ({digit}: theirs), `mute` ({on}), `transfer` ({status}: how far it has got).
  */
 export class Call extends EventTarget {
   /** Made by Phone only. @param {Phone} phone @param {'in' | 'out'} direction @param {{uri: string, display: string}} remote */
@@ -371,6 +394,8 @@ export class Call extends EventTarget {
     this.codec = null;
     /** @type {CallEnd | null} */
     this.end = null;
+    /** A transfer under way. @type {{resolve: (nothing: void) => void, reject: (error: Error) => void} | undefined} */
+    this.handover = undefined;
     this.quality = new Quality((type, detail) => this.dispatchEvent(event(type, detail)));
     /** Resolves when it is answered; rejected with a PhoneError if it ends before. @type {Promise<void>} */
     this.answered = new Promise((resolve, reject) => { this.settle = { resolve, reject }; });
@@ -430,9 +455,31 @@ export class Call extends EventTarget {
     await this.phone.tell('sendDTMF', wanted);
   }
 
-  /** Hands the far end over to somebody else, if the gateway can. @param {string} destination */
+  /**
+   * Hands the far end over to somebody else. The call ends when that has come about.
+   * @param {string} destination
+   * @returns {Promise<void>} rejected with a PhoneError if it came to nothing; the call goes on then
+   */
   async transfer(destination) {
+    /** @type {Promise<void>} */
+    const done = new Promise((resolve, reject) => { this.handover = { resolve, reject }; });
+    done.catch(() => {});
     await this.phone.tell('transfer', clean(destination));
+    return done;
+  }
+
+  /** For Phone. @param {string} status `100 Trying`, `200 OK`, `486 Busy Here`, or why it was not even asked */
+  transferred(status) {
+    this.dispatchEvent(event('transfer', { status }));
+    if (/^1\d\d/.test(status)) return;
+    if (/^2\d\d/.test(status)) this.handover?.resolve(undefined);
+    else this.handover?.reject(sipError(status));
+    this.handover = undefined;
+  }
+
+  /** For Phone. @param {string} digit */
+  pressed(digit) {
+    this.dispatchEvent(event('pressed', { digit }));
   }
 
   /** For Phone. @param {string} _reason */
@@ -470,6 +517,7 @@ export class Call extends EventTarget {
     this.phone.remove(this);
     if (by === 'rejected') this.phone.audio.tones?.start('busy');
     else if (by === 'remote') this.phone.audio.tones?.start('ended');
+    this.handover?.resolve(undefined);
     this.settle?.reject(error ?? new PhoneError('ended', 'the far end hung up'));
     this.#become('ended');
     this.over?.(this.end);

@@ -9,7 +9,7 @@
  * Attributes: `gateway` (the WebSocket; `/rtmp`), `domain` (where guests, echo and hello live; `localhost`), `user`, `password`,
  * `login`, `display` (an account: signs in without asking), `token-url` (is fetched, with the page's cookies, for a token
  * before each connect), `dial` (filled in), `theme` (`light`, `dark`), `compact` (no recent calls), `remember` (keeps account,
- * settings and recent calls on the device), `transfer` (offers it).
+ * settings and recent calls on the device).
  *
  * Looks: custom properties `--phone-accent`, `--phone-ink`, … (ui/style.js), parts `header`, `sign-in`, `dial`, `call`, `settings`,
  * `input`, `keypad`, `key`, `button`, `action`, `state`, `timer`, `quality`, `avatar`, `digits`, `recent`.
@@ -141,6 +141,10 @@ export class WebPhoneElement extends HTMLElement {
       this.#status();
       this.#tell('state', { state });
     });
+    on('registration', ({ registered, reason }) => {
+      this.#status();
+      if (!registered) this.#say(t('unregistered', { reason }), true);
+    });
     on('call', ({ call }) => this.#follow(call));
     on('incoming', ({ call }) => this.#tell('incoming', { call }));
     on('error', ({ error }) => this.#refused(phone, error));
@@ -244,7 +248,7 @@ export class WebPhoneElement extends HTMLElement {
     const { phone } = this;
     const call = phone?.activeCall;
     if (name === 'call' && call) {
-      return callView({ call, transfer: this.hasAttribute('transfer'), answer: () => this.#answer(call), sound: () => this.#toggleSettings(), failed: (error) => this.#failed(error) });
+      return callView({ call, transfer: phone.canTransfer, answer: () => this.#answer(call), sound: () => this.#toggleSettings(), failed: (error) => this.#failed(error) });
     }
     if (name === 'settings' && phone) return this.#settings(phone);
     if (name === 'missing') return this.#missing();
@@ -298,7 +302,7 @@ export class WebPhoneElement extends HTMLElement {
     const state = phone?.state ?? 'idle';
     this.#dot.className = `dot ${state}`;
     this.#who.textContent = phone && account ? account.display || shortUri(account.user) : t('idle');
-    const text = !phone ? '' : state === 'ready' && !account?.password && !this.hasAttribute('token-url') ? t('readyOutOnly') : t(state);
+    const text = !phone ? '' : state === 'ready' && !phone.registered ? t('readyOutOnly') : t(state);
     if (this.#stateText.textContent !== text) this.#announce(text);
     this.#stateText.textContent = text;
   }

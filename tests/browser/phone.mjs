@@ -1,6 +1,6 @@
 /** The page at `/`, used as people use it. */
 import assert from 'node:assert/strict';
-import { AXE, callState, compare, dial, listen, loudness, openPage, phoneState, signIn, sleep, until } from './rig.mjs';
+import { AXE, callState, compare, dial, listen, loudness, openPage, phoneState, signIn, sleep, slowNetwork, until } from './rig.mjs';
 
 let nextUser = 1;
 const user = (name) => `${name}${nextUser++}-${process.pid}@localhost`;
@@ -79,8 +79,8 @@ export const tests = {
     assert.ok(loudness(atA.heard) > 0.01 && loudness(atB.heard) > 0.01);
     await b.page.getByRole('button', { name: 'Hang up' }).click();
     await noCall(a.page);
-    await a.page.getByRole('button', { name: new RegExp(`Call ${bob.split('@')[0]}, outgoing`) }).waitFor();
-    await b.page.getByRole('button', { name: new RegExp(`Call ${alice.split('@')[0]}, incoming`) }).waitFor();
+    await a.page.getByRole('button', { name: new RegExp(`Call ${bob.split('@')[0]} +outgoing`) }).waitFor();
+    await b.page.getByRole('button', { name: new RegExp(`Call ${alice.split('@')[0]} +incoming`) }).waitFor();
     await kit.shot(a.page, '05-history');
     await clean(a, b);
   },
@@ -222,6 +222,25 @@ export const tests = {
     assert.ok(after.concealed - before.concealed <= 60);
   },
 
+  async 'on a slow, unsteady network the talk goes on, and the delay comes down again'(kit) {
+    const network = await slowNetwork(new URL(kit.url), { delay: 30, jitter: 30 });
+    const phone = await open({ ...kit, url: network.url });
+    const { page } = phone;
+    await page.getByRole('button', { name: /Call echo/ }).click();
+    await inCall(page);
+    await raw(page);
+    await sleep(2000);
+    const before = compare(await listen(page, 5), 1000);
+    network.stall(1500);
+    await sleep(5000);
+    const after = compare(await listen(page, 6), 1000);
+    const player = await page.evaluate(() => document.querySelector('web-phone').phone.activeCall.quality.player);
+    kit.note(`60 to 120 ms round trip: delay ${Math.round(before.delay)} ms, likeness ${before.likeness.toFixed(2)}; 5 s after a stall of 1.5 s: ${Math.round(after.delay)} ms, ${after.likeness.toFixed(2)}; cut ${player.cut} ms, made up ${player.concealed} ms, shortened ${Math.round(player.shortened)} ms`);
+    network.close();
+    assert.ok(before.likeness > 0.6 && after.likeness > 0.6, `likeness ${before.likeness}, ${after.likeness}`);
+    assert.ok(after.delay < 700, `delay ${after.delay}`);
+  },
+
   async 'a second phone of the same address takes over, and the first says so'(kit) {
     const [a, b] = [await open(kit), await open(kit)];
     const name = user('twin');
@@ -241,7 +260,7 @@ export const tests = {
     await page.reload();
     await until('ready', async () => (await phoneState(page)) === 'ready');
     assert.equal(await page.locator('web-phone header b').textContent(), who);
-    await page.getByRole('button', { name: /Call echo, outgoing/ }).waitFor();
+    await page.getByRole('button', { name: /Call echo +outgoing/ }).waitFor();
     await clean(phone);
   },
 

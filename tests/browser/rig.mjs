@@ -42,6 +42,38 @@ export async function startGateway() {
   return { page, sip, log: () => log, stop: () => child.kill('SIGTERM') };
 }
 
+/** A way to the gateway on which every piece takes `delay` to `delay + jitter` ms, in order, and which can stand still. */
+export async function slowNetwork(target, { delay, jitter }) {
+  let stalledUntil = 0;
+  const pass = (from, to) => {
+    let last = 0;
+    from.on('data', (data) => {
+      const now = Date.now();
+      last = Math.max(last, stalledUntil, now + delay + Math.random() * jitter);
+      setTimeout(() => to.writable && to.write(data), last - now);
+    });
+    from.on('close', () => setTimeout(() => to.destroy(), delay));
+    from.on('error', () => {});
+  };
+  const sockets = [];
+  const server = net.createServer((near) => {
+    const far = net.connect(target.port, target.hostname);
+    for (const socket of [near, far]) socket.setNoDelay(true);
+    sockets.push(near, far);
+    pass(near, far);
+    pass(far, near);
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${server.address().port}`,
+    stall: (ms) => { stalledUntil = Date.now() + ms; },
+    close: () => {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}
+
 export async function startBrowser() {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',

@@ -48,7 +48,7 @@ export function callView({ call, transfer, answer, sound, failed }) {
   const hold = action('pause', t('hold'), () => call.hold(!call.onHold).catch(failed));
   const keypad = action('keypad', t('keypad'), () => toggle(keys, keypad.button));
   const target = h('input', { type: 'text', 'aria-label': t('transferTo'), placeholder: t('transferTo') });
-  const transferForm = h('form', { class: 'transfer', hidden: true, onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); call.transfer(target.value).catch(failed); } },
+  const transferForm = h('form', { class: 'transfer', hidden: true, onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); if (target.value.trim()) call.transfer(target.value).catch((error) => failed(new Error(t('transferFailed', { reason: error.message })))); } },
     target, h('button', { type: 'submit', class: 'primary' }, t('transfer')));
   const pass = transfer ? action('transfer', t('transfer'), () => { toggle(transferForm, /** @type {any} */ (pass).button); target.focus(); }) : null;
   const actions = h('div', { class: 'actions', part: 'actions' }, mute.button, hold.button, keypad.button, pass?.button, action('speaker', t('devices'), sound).button);

@@ -28,6 +28,7 @@ export const en = {
   reconnecting: 'Connection lost. Trying again…',
   closed: 'Signed out',
   guestsNotRegistered: 'This gateway registers no guests: you can call, but not be called.',
+  unregistered: 'The server no longer takes calls for you ({reason}). It is tried again.',
   replaced: 'Another phone has signed in with this address.',
   refused: 'The server refused: {reason}',
   unreachable: 'The gateway cannot be reached: {reason}',

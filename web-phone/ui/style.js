@@ -115,8 +115,8 @@ details > * + * { margin-top: .8rem; } .signin .check { margin-block: -.5rem; } 
 .why { color: var(--dim); font-size: .88rem; min-height: 1.3rem; }
 .meter { display: flex; align-items: center; gap: .5rem; color: var(--dim); width: min(15rem, 100%); font-size: .85rem; } .meter .track { flex: 1; height: .4rem; border-radius: .2rem; background: var(--key); overflow: hidden; }
 .meter .fill { height: 100%; border-radius: inherit; background: var(--good); transform-origin: left; transform: scaleX(var(--level, 0)); transition: transform .1s linear; } :host(:dir(rtl)) .meter .fill { transform-origin: right; }
-.actions { display: grid; grid-template-columns: repeat(auto-fit, minmax(4.6rem, 1fr)); gap: .6rem; width: 100%; max-width: 24rem; }
-.actions button { flex-direction: column; gap: .2rem; padding: .7rem .2rem; min-height: 4.4rem; border-radius: 1.1rem; font-size: .85rem; }
+.actions { display: grid; grid-template-columns: repeat(auto-fit, minmax(3.55rem, 1fr)); gap: clamp(.3rem, 2cqi, .6rem); width: 100%; max-width: 24rem; }
+.actions button { flex-direction: column; gap: .2rem; padding: .7rem .2rem; min-height: 4.4rem; border-radius: 1.1rem; font-size: clamp(.75rem, 3.6cqi, .85rem); min-width: 0; }
 .ends { display: flex; gap: .8rem; width: 100%; max-width: 24rem; } .ends button { flex: 1; min-height: 3.6rem; border-radius: 1.8rem; font-size: 1.05rem; }
 .withpad .party { margin-top: 0; } .withpad .avatar, .withpad .meter, .withpad .why { display: none; }
 .sent { font-size: 1.3rem; letter-spacing: .12em; min-height: 1.9rem; font-variant-numeric: tabular-nums; overflow: hidden; max-width: 100%; direction: rtl; white-space: nowrap; }
