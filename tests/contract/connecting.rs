@@ -3,7 +3,7 @@
 use crate::amf::{Amf, Amf3, text, texts};
 use crate::stage::LOOPBACK;
 use crate::wire::{AMF0_COMMAND, AMF3_COMMAND, CONNECTION, Flash, Got, answers_digest, c1, connect};
-use gateway_tests::gateway::Gateway;
+use gateway_tests::gateway::{Gateway, GatewayOptions};
 use gateway_tests::sip_peer::{RegistrarPolicy, SipPeer};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -217,4 +217,28 @@ async fn a_second_connection_replaces_the_first_which_is_told_and_closed() {
     assert!(peer.binding("alice").is_some(), "the second stays registered");
     let id = second.call("bye", &[]).await;
     assert_eq!(second.says().await, format!("3 20 0 \"_result\" {id} null"));
+}
+
+#[tokio::test]
+async fn a_setting_lets_several_phones_stand_for_one_address() {
+    let file = gateway_tests::tools::cache_dir().join(format!("several-{}.toml", std::process::id()));
+    std::fs::write(&file, "[limits]\nphones-per-address = 2\n").unwrap();
+    let args = vec!["--config".to_owned(), file.display().to_string()];
+    let gateway = Gateway::start_with(GatewayOptions { args, ..GatewayOptions::default() }).await;
+    let peer = SipPeer::bind(LOOPBACK).await;
+    let (app, args) = (format!("sip/alice@{}", peer.domain()), texts(&["alice", "secret"]));
+    let mut phones = Vec::new();
+    let mut contacts = Vec::new();
+    for _ in 0..3 {
+        phones.push(Flash::connected(gateway.rtmp, &app, &args).await);
+        contacts.push(peer.binding("alice").unwrap());
+    }
+    // The first is one too many by now; the other two are reached each at its own contact.
+    let all: Vec<String> = phones.remove(0).rest().await.iter().map(Got::to_string).collect();
+    assert!(all.len() == 1 && all[0].contains("NetConnection.Connect.Closed"), "{all:?}");
+    for (flash, contact) in phones.iter_mut().zip(&contacts[1..]) {
+        let _calling = peer.start_invite(contact, gateway.sip, None).await;
+        assert_eq!(flash.told("invited").await.len(), 2);
+    }
+    std::fs::remove_file(file).unwrap();
 }

@@ -3,6 +3,7 @@ mod amf;
 mod calls;
 mod codecs;
 mod connecting;
+mod five_hours;
 mod methods;
 mod script;
 #[path = "../e2e/stage.rs"]
