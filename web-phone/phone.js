@@ -122,6 +122,8 @@ export class Phone extends EventTarget {
     this.connecting = null;
     this.ringer = new Ringer();
     this.tries = 0;
+    /** Keeps the screen on in a call. @type {Promise<WakeLockSentinel | null> | null} */
+    this.awake = null;
     /** Whether calls come in: there is a password, and the registrar has not taken it back. */
     this.registered = false;
     /** Whether the gateway can transfer calls. */
@@ -249,6 +251,7 @@ export class Phone extends EventTarget {
     this.streams.play.play('remote');
     this.streams.publish.publish('local');
     call.quality.begin(this.audio, this.connection);
+    this.awake = navigator.wakeLock?.request('screen').catch(() => null) ?? null;
   }
 
   #words() {
@@ -278,6 +281,8 @@ export class Phone extends EventTarget {
     this.ringer.stop();
     this.audio.tones?.stop('ringback');
     this.audio.closeCall();
+    void this.awake?.then((lock) => lock?.release());
+    this.awake = null;
     this.streams?.publish.close();
     this.streams?.play.close();
   }
