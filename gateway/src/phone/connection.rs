@@ -16,9 +16,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use phone_agent::Indication;
-use rtmp_session::{
-    Connect, ConnectAccepted, Event, Input, Level, Output, ServerSession, SessionError, StreamId, Value,
-};
+use rtmp_session::{Connect, ConnectAccepted, Event, Input, Level, Output, ServerSession, SessionError, StreamId};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep_until};
@@ -180,6 +178,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 Some(Told::Indication(indication)) => self.on_indication(now, indication),
                 Some(Told::Audio(audio)) => self.on_audio(now, audio),
                 Some(Told::CodecUnsupported(format)) => self.on_codec_unsupported(now, format),
+                Some(Told::Figures(figures)) => {
+                    let (name, args) = dialect::stats(&figures);
+                    self.session.call(now, name, &args);
+                }
                 None => return,
             }
         }
@@ -190,7 +192,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             Event::Connect(connect) => self.on_connect(now, &connect),
             Event::Call { id, name, args, .. } => match Method::parse(&name, &args) {
                 Ok(method) => {
-                    self.session.respond(now, id, &[]);
+                    let result = self.line.as_ref().and_then(|line| line.result_of(now, &method));
+                    self.session.respond(now, id, result.as_slice());
                     self.on_method(now, method);
                 }
                 Err(description) => {
@@ -228,7 +231,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         // The path may hold anything, the arguments a password: only what was understood is logged.
         let opened = dialect::account(connect).and_then(|account| {
             trace!(target: "wire::rtmp", address = account.address, password = account.password.is_some(), "<- connect");
-            Line::open(&self.gateway, now, account).map_err(|error| error.to_string())
+            Line::open(&self.gateway, now, account, dialect::asked_by(connect)).map_err(|error| error.to_string())
         });
         match opened {
             Ok(line) if self.line.is_none() => self.line = Some(Box::new(line)),
@@ -261,14 +264,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             Indication::Byed => self.wire.outbox.forget_audio(),
             _ => {}
         }
-        if let Some((name, args)) = dialect::call(&indication) {
-            self.tell(now, name, &args);
-        }
-    }
-
-    fn tell(&mut self, now: Instant, name: &str, args: &[Value]) {
-        trace!(target: "wire::rtmp", name, ?args, "->");
-        self.session.call(now, name, args);
+        let Some((name, args)) = dialect::call(&indication) else { return };
+        let shown = if dialect::is_private(&indication) { &[] } else { args.as_slice() };
+        trace!(target: "wire::rtmp", name, args = ?shown, "->");
+        self.session.call(now, name, &args);
     }
 
     fn on_connected(&mut self, now: Instant) {
@@ -276,7 +275,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         info!(address = line.address(), registered = line.registers(), "connected");
         self.gateway.metrics.connects.add();
         self.seat.claim(line.address(), line.registers());
-        self.session.accept_connect(now, ConnectAccepted::default());
+        let active = line.topics_if_asked().map(|topics| (dialect::INDICATIONS.to_owned(), dialect::names(topics)));
+        let accepted = ConnectAccepted { more: active.into_iter().collect(), ..ConnectAccepted::default() };
+        self.session.accept_connect(now, accepted);
         self.welcomed = true;
     }
 

@@ -5,13 +5,16 @@
 //!                                               Indication -> name and arguments of a call to the phone
 //! ```
 //!
-//! Beyond siprtmp: arguments of a wrong type or number, and methods that do not exist, are answered `_error` with a description
+//! Better than siprtmp: arguments of a wrong type or number, and methods that do not exist, are answered `_error` with a description
 //! (siprtmp answers `_result` to nearly all of them).
+
+mod beyond;
 
 use std::fmt;
 use std::net::SocketAddr;
 
-use phone_agent::{Account, CodecWord, Command, Indication, SpeexRate};
+pub use beyond::{INDICATIONS, asked_by, figures_of, is_private, names, stats};
+use phone_agent::{Account, CodecWord, Command, Indication, MessageHandle, SpeexRate, Topics};
 use rtmp_session::{Connect, Value};
 
 /// The application that the gateway is; siprtmp's word, case-sensitive.
@@ -22,6 +25,10 @@ const TEXT_MAX: usize = 1_024;
 
 /// Digits of one `sendDTMF`.
 const DIGITS_MAX: usize = 64;
+
+/// What there is, for who asks for something else.
+const METHODS: &str =
+    "invite, accept, reject, bye, sendDTMF, hold, subscribe, transfer, sendMessage, sendPagingMessage and stats";
 
 /// `onStatus` codes of our own; the rest are the session's.
 pub mod status {
@@ -62,6 +69,27 @@ pub enum Method {
     },
     /// `hold(value)`.
     Hold(bool),
+    /// `subscribe(name...)`.
+    Subscribe(Topics),
+    /// `transfer(dest)`.
+    Transfer {
+        /// As written; empty for null.
+        destination: String,
+    },
+    /// `sendMessage(text)`.
+    SendMessage {
+        /// As written; empty for null.
+        text: String,
+    },
+    /// `sendPagingMessage(dest, text)`.
+    SendPagingMessage {
+        /// As written; empty for null.
+        destination: String,
+        /// As written; empty for null.
+        text: String,
+    },
+    /// `stats()`.
+    Stats,
 }
 
 impl Method {
@@ -84,27 +112,47 @@ impl Method {
             "bye" => args.at_most(0).map(|()| Method::Bye),
             "sendDTMF" => args.digits().map(|digits| Method::SendDtmf { digits }),
             "hold" => args.truth(0, "value").map(Method::Hold),
-            _ => Err(format!(
-                "no method {:?}: there are invite, accept, reject, bye, sendDTMF and hold",
-                shortened(name, 64)
-            )),
+            "subscribe" => beyond::topics(args.args).map(Method::Subscribe),
+            "transfer" => {
+                args.at_most(1)?;
+                Ok(Method::Transfer { destination: args.text(0, "destination")?.unwrap_or_default() })
+            }
+            "sendMessage" => {
+                args.at_most(1)?;
+                Ok(Method::SendMessage { text: args.text(0, "text")?.unwrap_or_default() })
+            }
+            "sendPagingMessage" => {
+                args.at_most(2)?;
+                let destination = args.text(0, "destination")?.unwrap_or_default();
+                Ok(Method::SendPagingMessage { destination, text: args.text(1, "text")?.unwrap_or_default() })
+            }
+            "stats" => args.at_most(0).map(|()| Method::Stats),
+            _ => Err(format!("no method {:?}: there are {METHODS}", shortened(name, 64))),
         }
     }
 
-    /// The command for the agent; `rtp` is needed by `invite` and `accept` only.
-    pub fn command(self, rtp: SocketAddr) -> Command {
-        match self {
+    /// The command for the agent, if it has to do with it. `rtp` is needed by `invite` and `accept` only, `message` (its number) by
+    /// the two that send one.
+    pub fn command(self, rtp: SocketAddr, message: MessageHandle) -> Option<Command> {
+        Some(match self {
             Method::Invite { destination, codecs } => Command::Invite { destination, codecs, rtp },
             Method::Accept { codecs } => Command::Accept { codecs, rtp },
             Method::Reject { reason } => Command::Reject { reason },
             Method::Bye => Command::Bye,
             Method::SendDtmf { digits } => Command::SendDtmf { digits },
             Method::Hold(value) => Command::Hold(value),
-        }
+            Method::Subscribe(topics) => Command::Subscribe(topics),
+            Method::Transfer { destination } => Command::Transfer { destination },
+            Method::SendMessage { text } => Command::SendMessage { message, text },
+            Method::SendPagingMessage { destination, text } => {
+                Command::SendPagingMessage { message, destination, text }
+            }
+            Method::Stats => return None,
+        })
     }
 }
 
-/// For logs: the digits of a `sendDTMF` may be somebody's PIN and are left out.
+/// For logs: the digits of a `sendDTMF` may be somebody's PIN and are left out, and so are texts.
 impl fmt::Debug for Method {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -114,6 +162,13 @@ impl fmt::Debug for Method {
             Method::Bye => f.write_str("bye()"),
             Method::SendDtmf { digits } => write!(f, "sendDTMF({} digits)", digits.len()),
             Method::Hold(value) => write!(f, "hold({value})"),
+            Method::Subscribe(topics) => write!(f, "subscribe({:?})", topics.iter().collect::<Vec<_>>()),
+            Method::Transfer { destination } => write!(f, "transfer({destination:?})"),
+            Method::SendMessage { text } => write!(f, "sendMessage({} bytes)", text.len()),
+            Method::SendPagingMessage { destination, text } => {
+                write!(f, "sendPagingMessage({destination:?}, {} bytes)", text.len())
+            }
+            Method::Stats => f.write_str("stats()"),
         }
     }
 }
@@ -189,19 +244,7 @@ pub fn call(indication: &Indication) -> Option<(&'static str, Vec<Value>)> {
         Indication::Rejected(reason) => ("rejected", vec![text(reason)]),
         Indication::Byed => ("byed", Vec::new()),
         Indication::Holded(value) => ("holded", vec![(*value).into()]),
-        Indication::Registered { seconds } => ("registered", vec![(*seconds as f64).into()]),
-        Indication::Unregistered(reason) => ("unregistered", vec![text(reason)]),
-        Indication::Dtmf(digit) => ("dtmf", vec![text(&digit.to_string())]),
-        Indication::ReceivedMessage { from, text: body } => ("receivedMessage", vec![text(from), text(body)]),
-        Indication::ReceivedPagingMessage { from, text: body } => {
-            ("receivedPagingMessage", vec![text(from), text(body)])
-        }
-        Indication::MessageSent(message) => ("messageSent", vec![(message.0 as f64).into()]),
-        Indication::MessageFailed { message, reason } => {
-            ("messageFailed", vec![(message.0 as f64).into(), text(reason)])
-        }
-        Indication::Transferred(status) => ("transferred", vec![text(status)]),
-        Indication::EarlyMedia => ("earlyMedia", Vec::new()),
+        beyond => return beyond::call(beyond),
     })
 }
 
@@ -386,11 +429,15 @@ mod tests {
         assert_eq!(error("reject", &strings(&["a", "b"])), "reject takes at most 1 arguments, not 2");
         assert_eq!(error("bye", &[Value::Null]), "bye takes at most 0 arguments, not 1");
         assert_eq!(error("hold", &[]), "hold: argument 1 (value) is missing");
+        assert_eq!(error("transfer", &[]), "transfer: argument 1 (destination) is missing");
+        assert_eq!(error("sendMessage", &strings(&["a", "b"])), "sendMessage takes at most 1 arguments, not 2");
+        assert_eq!(error("sendPagingMessage", &strings(&["a"])), "sendPagingMessage: argument 2 (text) is missing");
+        assert_eq!(error("stats", &[Value::Null]), "stats takes at most 0 arguments, not 1");
         assert_eq!(error("hold", &[1.0.into()]), "hold: value must be Boolean, not Number");
         for wrong in ["", "x", "12 3", "1\r\n"] {
             assert!(error("sendDTMF", &strings(&[wrong])).contains("0-9 * # A-D"), "{wrong:?}");
         }
-        for internal in ["register", "unregister", "data", "transfer", "constructor", ""] {
+        for internal in ["register", "unregister", "data", "mute", "constructor", ""] {
             assert!(error(internal, &[]).starts_with("no method"), "{internal}");
         }
     }
@@ -412,6 +459,8 @@ mod tests {
         let method = Method::parse("sendDTMF", &strings(&["12a*#"])).unwrap();
         assert!(matches!(&method, Method::SendDtmf { digits } if digits == "12A*#"));
         assert_eq!(format!("{method:?}"), "sendDTMF(5 digits)");
+        let method = Method::parse("sendPagingMessage", &strings(&["bob", "secret"])).unwrap();
+        assert_eq!(format!("{method:?}"), "sendPagingMessage(\"bob\", 6 bytes)");
     }
 
     #[test]

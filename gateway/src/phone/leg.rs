@@ -8,7 +8,7 @@
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use call_media::codec::Codec;
 use call_media::latch::{Latch, Verdict};
@@ -19,11 +19,15 @@ use tracing::{debug, info};
 
 use super::Gateway;
 use super::admission::CallPermit;
+use super::figures::Figures;
 use crate::metrics::{GaugeGuard, Metrics};
 use crate::rtp_io::{Channel, RtpSockets};
 
 /// Longest datagram taken. Telephone audio never needs fragments; a longer one is cut and will not parse.
 const DATAGRAM_MAX: usize = 2_048;
+
+/// How often a phone that asked for it is told its call's figures.
+const REPORT: Duration = Duration::from_secs(5);
 
 /// Datagrams taken from one socket before others get their turn.
 const BURST: usize = 32;
@@ -42,7 +46,10 @@ struct Up {
     path: Box<MediaPath>,
     /// Whose datagrams are the peer's, and where ours go (symmetric RTP).
     latch: Latch,
+    codec: Codec,
+    phone_codec: Codec,
     since: Instant,
+    report_at: Instant,
     _counted: GaugeGuard,
 }
 
@@ -84,7 +91,7 @@ impl Leg {
     /// Offer and answer agreed: media flows. `rtmp_base_ms` is the RTMP time of now.
     pub(super) fn start(&mut self, now: Instant, negotiated: Negotiated, phone_codec: Codec, rtmp_base_ms: u32) {
         info!(peer = ?negotiated.remote_rtp, sends = ?negotiated.send.codec, phone = ?phone_codec, "media up");
-        let latch = Latch::new(&negotiated);
+        let (latch, codec) = (Latch::new(&negotiated), negotiated.send.codec);
         let config = PathConfig {
             negotiated,
             phone_codec,
@@ -99,7 +106,10 @@ impl Leg {
         self.up = Some(Up {
             path: Box::new(MediaPath::new(now, config)),
             latch,
+            codec,
+            phone_codec,
             since: now,
+            report_at: now + REPORT,
             _counted: self.metrics.calls_up.enter(),
         });
     }
@@ -109,6 +119,7 @@ impl Leg {
         let Some(up) = &mut self.up else { return };
         if let Input::Renegotiated(negotiated) = &input {
             up.latch.renegotiated(negotiated);
+            up.codec = negotiated.send.codec;
         }
         up.path.handle_input(now, input);
     }
@@ -176,6 +187,24 @@ impl Leg {
     /// When `Input::Timeout` is due.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.up.as_ref()?.path.poll_timeout()
+    }
+
+    /// How the call is doing, once media may flow.
+    pub(super) fn figures(&self, now: Instant) -> Option<Figures> {
+        let Up { path, codec, phone_codec, since, .. } = self.up.as_ref()?;
+        let up_for = now.saturating_duration_since(*since);
+        Some(Figures { codec: *codec, phone_codec: *phone_codec, up_for, path: path.stats() })
+    }
+
+    /// When a phone that asked for it is told next.
+    pub(super) fn report_at(&self) -> Option<Instant> {
+        self.up.as_ref().map(|up| up.report_at)
+    }
+
+    /// The report that is due.
+    pub(super) fn report(&mut self, now: Instant) -> Option<Figures> {
+        self.up.as_mut()?.report_at = now + REPORT;
+        self.figures(now)
     }
 
     /// The call is over: says so by RTCP, and gives ports and place back.

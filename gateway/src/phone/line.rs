@@ -11,14 +11,16 @@ use std::time::Instant;
 
 use call_media::path;
 use phone_agent::{
-    Account, Command, Indication, Input, MediaAction, Output, SipAction, SipEvent, SipStatus, UserAgent,
+    Account, Command, Indication, Input, MediaAction, MessageHandle, Output, SipAction, SipEvent, SipStatus, Topic,
+    Topics, UserAgent,
 };
-use rtmp_session::RtmpTimestamp;
+use rtmp_session::{RtmpTimestamp, Value};
 use tokio::sync::mpsc;
 use tracing::info;
 
 use super::Gateway;
-use super::dialect::Method;
+use super::dialect::{self, Method};
+use super::figures::Figures;
 use super::leg::{FromPeer, Leg};
 use super::outbox::PhoneAudio;
 use crate::sip::{AttachError, Identity, SipAgent};
@@ -34,6 +36,12 @@ pub(super) struct Line {
     address: String,
     registers: bool,
     leg: Option<Box<Leg>>,
+    /// The phone said in its connect object what it wants to be told.
+    asked_at_connect: bool,
+    /// Messages that the phone has sent: their numbers.
+    messages: u64,
+    /// A report that is due.
+    report: Option<Box<Figures>>,
     finished: bool,
 }
 
@@ -46,14 +54,21 @@ pub(super) enum Told {
     Audio(PhoneAudio),
     /// It publishes a codec that we do not have (FLV SoundFormat).
     CodecUnsupported(u8),
+    /// How its call is doing.
+    Figures(Box<Figures>),
 }
 
 impl Line {
-    /// A line for this account; `Told::Indication` says what became of it.
+    /// A line for this account; `Told::Indication` says what became of it. `asked` is what its phone said that it wants to be told.
     ///
     /// # Errors
     /// The account cannot be used, in words for the phone.
-    pub(super) fn open(gateway: &Gateway, now: Instant, account: Account) -> Result<Line, AttachError> {
+    pub(super) fn open(
+        gateway: &Gateway,
+        now: Instant,
+        account: Account,
+        asked: Option<Topics>,
+    ) -> Result<Line, AttachError> {
         let (sender, events) = mpsc::channel(EVENTS);
         let identity = Identity {
             address: account.address.clone(),
@@ -69,8 +84,12 @@ impl Line {
             address: account.address.clone(),
             registers: account.password.is_some(),
             leg: None,
+            asked_at_connect: asked.is_some(),
+            messages: 0,
+            report: None,
             finished: false,
         };
+        line.agent.handle_input(now, Input::Command(Command::Subscribe(asked.unwrap_or_default())));
         line.agent.handle_input(now, Input::Command(Command::Connect(account)));
         Ok(line)
     }
@@ -83,6 +102,26 @@ impl Line {
     /// Whether the account has a password, so that `connect` means a registration.
     pub(super) fn registers(&self) -> bool {
         self.registers
+    }
+
+    /// What the phone will be told, if it said in its connect object what it wants.
+    pub(super) fn topics_if_asked(&self) -> Option<Topics> {
+        self.asked_at_connect.then(|| self.agent.topics())
+    }
+
+    /// What `_result` carries for a method that is about to be called: nothing for siprtmp's.
+    pub(super) fn result_of(&self, now: Instant, method: &Method) -> Option<Value> {
+        match method {
+            Method::Subscribe(topics) => Some(dialect::names(self.agent.topics().union(*topics))),
+            Method::SendMessage { .. } | Method::SendPagingMessage { .. } => {
+                Some(Value::Number((self.messages + 1) as f64))
+            }
+            Method::Stats => {
+                let figures = self.leg.as_ref().and_then(|leg| leg.figures(now));
+                Some(dialect::figures_of(figures.as_ref()))
+            }
+            _ => None,
+        }
     }
 
     /// Whether call and registration have ended after [`Line::hang_up`].
@@ -117,7 +156,10 @@ impl Line {
             gateway.metrics.calls_out.add();
         }
         let rtp = self.leg.as_ref().map_or(([0, 0, 0, 0], 0).into(), |leg| leg.address());
-        self.agent.handle_input(now, Input::Command(method.command(rtp)));
+        self.messages += u64::from(matches!(method, Method::SendMessage { .. } | Method::SendPagingMessage { .. }));
+        if let Some(command) = method.command(rtp, MessageHandle(self.messages)) {
+            self.agent.handle_input(now, Input::Command(command));
+        }
         Ok(())
     }
 
@@ -156,6 +198,9 @@ impl Line {
     /// Carries out what agent and media want, until one of them has something for the phone or neither wants anything more.
     /// `clock` gives the RTMP time of now.
     pub(super) fn poll_output(&mut self, now: Instant, clock: impl Fn() -> RtmpTimestamp) -> Option<Told> {
+        if let Some(report) = self.report.take() {
+            return Some(Told::Figures(report));
+        }
         loop {
             match self.agent.poll_output() {
                 Some(Output::Sip(action)) => self.sip.perform(action),
@@ -203,13 +248,21 @@ impl Line {
     /// When [`Line::handle_timeout`] is due.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let media = self.leg.as_ref().and_then(|leg| leg.poll_timeout());
-        [self.agent.poll_timeout(), media].into_iter().flatten().min()
+        [self.agent.poll_timeout(), media, self.report_at()].into_iter().flatten().min()
+    }
+
+    fn report_at(&self) -> Option<Instant> {
+        let leg = self.leg.as_ref().filter(|_| self.agent.topics().contains(Topic::Stats));
+        leg.and_then(|leg| leg.report_at())
     }
 
     /// The instant of [`Line::poll_timeout`] may have come.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         if self.agent.poll_timeout().is_some_and(|due| due <= now) {
             self.agent.handle_input(now, Input::Timeout);
+        }
+        if self.report_at().is_some_and(|due| due <= now) {
+            self.report = self.leg.as_mut().and_then(|leg| leg.report(now)).map(Box::new);
         }
         if let Some(leg) = &mut self.leg
             && leg.poll_timeout().is_some_and(|due| due <= now)

@@ -20,6 +20,7 @@ pub mod admission;
 mod connection;
 pub mod dialect;
 pub mod directory;
+pub mod figures;
 mod leg;
 mod line;
 pub mod outbox;

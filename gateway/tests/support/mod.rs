@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use rtmp_session::{ClientEvent, ClientSession, ConnectRequest, HandshakeKind, Input, Limits, Output, Value};
+use rtmp_session::{ClientEvent, ClientSession, ConnectRequest, HandshakeKind, Input, Limits, Object, Output, Value};
 use rtmp_sip_gateway::app::{Addresses, App};
 use rtmp_sip_gateway::config::Config;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -86,9 +86,22 @@ impl Phone {
         Phone::say_connect(TcpStream::connect(at).await.unwrap(), app, args)
     }
 
+    /// Dials with more properties in its connect object, and is accepted; the info object that it gets.
+    pub(crate) async fn connect_with(at: SocketAddr, app: &str, more: Object, args: &[Value]) -> (Phone, Object) {
+        let request = ConnectRequest { app: app.into(), more, args: args.to_vec(), ..ConnectRequest::default() };
+        let mut phone = Phone::request(TcpStream::connect(at).await.unwrap(), request);
+        match phone.next().await {
+            Some(ClientEvent::Connected { info }) => (phone, info),
+            other => panic!("not connected: {other:?}"),
+        }
+    }
+
     fn say_connect(socket: TcpStream, app: &str, args: &[Value]) -> Phone {
+        Phone::request(socket, ConnectRequest { app: app.into(), args: args.to_vec(), ..ConnectRequest::default() })
+    }
+
+    fn request(socket: TcpStream, request: ConnectRequest) -> Phone {
         let mut session = ClientSession::new(Instant::now(), Limits::default(), [7; 32], HandshakeKind::Digest);
-        let request = ConnectRequest { app: app.into(), args: args.to_vec(), ..ConnectRequest::default() };
         session.connect(Instant::now(), request);
         Phone { socket, session, events: VecDeque::new() }
     }
@@ -142,6 +155,19 @@ impl Phone {
     pub(crate) async fn call(&mut self, name: &str, args: &[Value]) {
         self.session.call(Instant::now(), name, args);
         self.flush().await;
+    }
+
+    /// Calls a method that is answered with something: `_result`'s values, or `_error`'s.
+    pub(crate) async fn ask(&mut self, name: &str, args: &[Value]) -> Result<Vec<Value>, Vec<Value>> {
+        let asked = self.session.call(Instant::now(), name, args);
+        loop {
+            match self.next().await {
+                Some(ClientEvent::Result { id, values }) if id == asked => return Ok(values),
+                Some(ClientEvent::Error { id, values }) if id == asked => return Err(values),
+                Some(ClientEvent::Result { .. } | ClientEvent::Audio { .. } | ClientEvent::StreamBegin { .. }) => {}
+                other => panic!("waiting for the answer to {name}: {other:?}"),
+            }
+        }
     }
 
     /// Waits for a call of the gateway to this method; other calls in between are an error.
@@ -205,6 +231,22 @@ impl Peer {
         }
         text += &format!("{more}Content-Length: {}\r\n\r\n{body}", body.len());
         self.socket.send_to(text.as_bytes(), request.from).await.unwrap();
+    }
+
+    /// A request in the dialog that this INVITE began and `answer` accepted. `more` lines end in CRLF.
+    pub(crate) async fn request(&self, invite: &Heard, method: &str, cseq: u32, more: &str, body: &str) {
+        let contact = invite.header("contact").trim_start_matches('<').split('>').next().unwrap().to_owned();
+        let text = format!(
+            "{method} {contact} SIP/2.0\r\nVia: SIP/2.0/UDP {0};branch=z9hG4bK{method}{cseq};rport\r\nMax-Forwards: 70\r\n\
+             From: {1};tag=peer\r\nTo: {2}\r\nCall-ID: {3}\r\nCSeq: {cseq} {method}\r\nContact: <sip:bob@{0}>\r\n\
+             {more}Content-Length: {4}\r\n\r\n{body}",
+            self.address(),
+            invite.header("to"),
+            invite.header("from"),
+            invite.header("call-id"),
+            body.len(),
+        );
+        self.socket.send_to(text.as_bytes(), invite.from).await.unwrap();
     }
 
     /// Ends the call that this INVITE began and `answer` accepted.
