@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A value on the wire. What stands in [`Amf::Behind`] is written as AMF3 behind the AVM+ marker.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Amf {
+pub(crate) enum Amf {
     Number(f64),
     Boolean(bool),
     Text(String),
@@ -16,7 +16,7 @@ pub enum Amf {
 
 /// A value in AMF3 (sections 3.1 to 3.12).
 #[derive(Debug, Clone, PartialEq)]
-pub enum Amf3 {
+pub(crate) enum Amf3 {
     Null,
     Boolean(bool),
     Integer(u32),
@@ -28,20 +28,20 @@ pub enum Amf3 {
     Object(Vec<(String, Amf3)>),
 }
 
-pub fn text(text: &str) -> Amf {
+pub(crate) fn text(text: &str) -> Amf {
     Amf::Text(text.into())
 }
 
-pub fn texts(texts: &[&str]) -> Vec<Amf> {
+pub(crate) fn texts(texts: &[&str]) -> Vec<Amf> {
     texts.iter().copied().map(text).collect()
 }
 
-pub fn object(properties: &[(&str, Amf)]) -> Amf {
+pub(crate) fn object(properties: &[(&str, Amf)]) -> Amf {
     Amf::Object(properties.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect())
 }
 
 impl Amf {
-    pub fn put(&self, out: &mut Vec<u8>) {
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
         match self {
             Amf::Number(number) => {
                 out.push(0);
@@ -70,7 +70,7 @@ impl Amf {
     }
 
     /// Reads one AMF0 value and gives the rest. The gateway sends no other kinds.
-    pub fn take(bytes: &[u8]) -> (Amf, &[u8]) {
+    pub(crate) fn take(bytes: &[u8]) -> (Amf, &[u8]) {
         match bytes {
             [0, rest @ ..] => (Amf::Number(f64::from_be_bytes(rest[..8].try_into().unwrap())), &rest[8..]),
             [1, value, rest @ ..] => (Amf::Boolean(*value != 0), rest),
@@ -97,7 +97,7 @@ impl Amf {
     }
 
     /// All values of a body.
-    pub fn take_all(mut bytes: &[u8]) -> Vec<Amf> {
+    pub(crate) fn take_all(mut bytes: &[u8]) -> Vec<Amf> {
         let mut values = Vec::new();
         while !bytes.is_empty() {
             let (value, rest) = Amf::take(bytes);

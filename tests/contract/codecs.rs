@@ -88,7 +88,8 @@ async fn without_a_list_all_is_offered_and_the_rate_argument_swaps_the_two_speex
 #[tokio::test]
 async fn accepted_names_the_first_word_of_the_list_that_the_peer_has_or_nothing_without_a_list() {
     let mut stage = Stage::registered().await;
-    let cases: &[(&[&str], &[(u8, &str)], Option<&str>)] = &[
+    type Case<'a> = (&'a [&'a str], &'a [(u8, &'a str)], Option<&'a str>);
+    let cases: &[Case<'_>] = &[
         (STOCK, PCMU, Some("pcmu")),
         (STOCK, PCMA, Some("pcma")),
         (STOCK, SPEEX, Some("speex")),

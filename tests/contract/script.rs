@@ -17,17 +17,17 @@ use std::fmt::Write;
 const VIDEO_PHONE_WORDS: &[&str] = &["wideband", "narrowband", "pcmu", "pcma", "ulaw", "alaw", "dtmf", "h264", "flv"];
 
 /// A frame of Speex wideband as a Flash Player sends it at quality 6: 52 bytes for 20 ms.
-pub const SPEEX_FRAME: &str =
+pub(crate) const SPEEX_FRAME: &str =
     "28548220d272e0239ec71c3c83b9700fcc6d47e60c1cb81288a769ed86ee5c0762ebf9261c7ae7867bfde6f548462118c66318d7";
 
 /// Who plays, and where his SIP peer is: an address of loopback for each conversation, so that many can be held at once.
-pub struct Scene {
-    pub name: &'static str,
-    pub host: &'static str,
+pub(crate) struct Scene {
+    pub(crate) name: &'static str,
+    pub(crate) host: &'static str,
     write: fn(&mut Script, &str),
 }
 
-pub const SCENES: &[Scene] = &[
+pub(crate) const SCENES: &[Scene] = &[
     Scene { name: "videophone-outgoing", host: "127.9.1.1", write: video_phone_outgoing },
     Scene { name: "videophone-incoming", host: "127.9.1.2", write: video_phone_incoming },
     Scene { name: "videophone-rejected", host: "127.9.1.3", write: video_phone_rejected },
@@ -40,7 +40,7 @@ pub const SCENES: &[Scene] = &[
 
 impl Scene {
     /// The fixture's text.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut script = Script::default();
         writeln!(script.text, "# {}: made by tests/contract/script.rs, read by tests/contract/stock.rs", self.name)
             .unwrap();

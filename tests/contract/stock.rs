@@ -284,12 +284,12 @@ fn formats(sdp: &Option<AudioSdp>) -> String {
 }
 
 /// Bytes out of hexadecimal digits.
-pub fn bytes(hex: &str) -> Vec<u8> {
+pub(crate) fn bytes(hex: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
 }
 
 /// The first 300 bits (sub-mode 5, qualities 5 and 6), filled up with 0111...
-pub fn narrowband_layer(frame: &[u8]) -> Vec<u8> {
+pub(crate) fn narrowband_layer(frame: &[u8]) -> Vec<u8> {
     let mut layer = frame[..38].to_vec();
     layer[37] = layer[37] & 0xF0 | 0x07;
     layer

@@ -14,19 +14,19 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// How long a test waits for what comes at once if it comes at all.
-pub const PATIENCE: Duration = Duration::from_secs(8);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Chunk streams as a Flash Player uses them: commands of the connection, audio, commands of a stream.
-pub const CONNECTION: u8 = 3;
-pub const AUDIO: u8 = 4;
-pub const STREAM: u8 = 8;
+pub(crate) const CONNECTION: u8 = 3;
+pub(crate) const AUDIO: u8 = 4;
+pub(crate) const STREAM: u8 = 8;
 
 /// Message types (RTMP 1.0 section 7.1).
-pub const AMF0_COMMAND: u8 = 20;
-pub const AMF3_COMMAND: u8 = 17;
+pub(crate) const AMF0_COMMAND: u8 = 20;
+pub(crate) const AMF3_COMMAND: u8 = 17;
 
 /// The body of a command of type 20, or of type 17 with its zero byte.
-pub fn command(kind: u8, name: &str, id: f64, args: &[Amf]) -> Vec<u8> {
+pub(crate) fn command(kind: u8, name: &str, id: f64, args: &[Amf]) -> Vec<u8> {
     let mut body = if kind == AMF3_COMMAND { vec![0] } else { Vec::new() };
     text(name).put(&mut body);
     Amf::Number(id).put(&mut body);
@@ -36,7 +36,7 @@ pub fn command(kind: u8, name: &str, id: f64, args: &[Amf]) -> Vec<u8> {
 }
 
 /// The body of `connect` as Flash Player 11 fills it; `encoding` is `objectEncoding`, if any is sent.
-pub fn connect(app: &str, encoding: Option<f64>, args: &[Amf]) -> Vec<u8> {
+pub(crate) fn connect(app: &str, encoding: Option<f64>, args: &[Amf]) -> Vec<u8> {
     let mut properties = vec![
         ("app", text(app)),
         ("flashVer", text("LNX 11,2,202,644")),
@@ -60,13 +60,13 @@ pub fn connect(app: &str, encoding: Option<f64>, args: &[Amf]) -> Vec<u8> {
 
 /// The chunks of a client: a full header for the first message of a chunk stream, then header form 1 with the difference in time.
 #[derive(Debug, Default)]
-pub struct FlashWriter {
+pub(crate) struct FlashWriter {
     last: HashMap<u8, (u32, u32)>,
 }
 
 impl FlashWriter {
     /// A message in chunks of 128 bytes, the size that holds until somebody says otherwise.
-    pub fn message(&mut self, chunk_stream: u8, time: u32, kind: u8, stream: u32, body: &[u8]) -> Vec<u8> {
+    pub(crate) fn message(&mut self, chunk_stream: u8, time: u32, kind: u8, stream: u32, body: &[u8]) -> Vec<u8> {
         let u24 = |number: u32| number.to_be_bytes()[1..].to_vec();
         let length = u24(body.len() as u32);
         let mut bytes = match self.last.insert(chunk_stream, (stream, time)) {
@@ -87,17 +87,17 @@ impl FlashWriter {
 
 /// A message that the gateway sent.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Got {
-    pub chunk_stream: u8,
-    pub kind: u8,
-    pub stream: u32,
-    pub time: u32,
-    pub body: Vec<u8>,
+pub(crate) struct Got {
+    pub(crate) chunk_stream: u8,
+    pub(crate) kind: u8,
+    pub(crate) stream: u32,
+    pub(crate) time: u32,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Got {
     /// The values of a command, name first.
-    pub fn values(&self) -> Vec<Amf> {
+    pub(crate) fn values(&self) -> Vec<Amf> {
         match (self.kind, &self.body[..]) {
             (AMF0_COMMAND, body) => Amf::take_all(body),
             (AMF3_COMMAND, [0, body @ ..]) => Amf::take_all(body),
@@ -106,7 +106,7 @@ impl Got {
     }
 
     /// Name of the command; empty for anything else.
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         if !matches!(self.kind, AMF0_COMMAND | AMF3_COMMAND) {
             return String::new();
         }
@@ -147,7 +147,7 @@ struct ChunkStream {
 }
 
 /// A connection of a Flash Player.
-pub struct Flash {
+pub(crate) struct Flash {
     socket: TcpStream,
     read: Vec<u8>,
     chunk_size: usize,
@@ -156,17 +156,17 @@ pub struct Flash {
     opened: Instant,
     next_call: f64,
     /// Type of the commands that it sends, but for `connect`.
-    pub kind: u8,
+    pub(crate) kind: u8,
 }
 
 impl Flash {
     /// Connects and shakes hands by the digest scheme of Flash Player 10 and later.
-    pub async fn open(gateway: SocketAddr) -> Self {
+    pub(crate) async fn open(gateway: SocketAddr) -> Self {
         Self::open_with(gateway, &c1(0)).await.0
     }
 
     /// Connects and shakes hands with this C1; S1 and S2 too.
-    pub async fn open_with(gateway: SocketAddr, c1: &[u8]) -> (Self, Vec<u8>, Vec<u8>) {
+    pub(crate) async fn open_with(gateway: SocketAddr, c1: &[u8]) -> (Self, Vec<u8>, Vec<u8>) {
         let mut socket = TcpStream::connect(gateway).await.unwrap();
         socket.write_all(&[&[3], c1].concat()).await.unwrap();
         let mut answer = vec![0; 3073];
@@ -188,7 +188,7 @@ impl Flash {
     }
 
     /// Connects in AMF0 to an app, which must succeed; what was sent before and with the answer is left behind.
-    pub async fn connected(gateway: SocketAddr, app: &str, args: &[Amf]) -> Self {
+    pub(crate) async fn connected(gateway: SocketAddr, app: &str, args: &[Amf]) -> Self {
         let mut flash = Self::open(gateway).await;
         flash.send_connect(app, None, args).await;
         let answer = flash.command().await;
@@ -196,26 +196,26 @@ impl Flash {
         flash
     }
 
-    pub async fn send_raw(&mut self, bytes: &[u8]) {
+    pub(crate) async fn send_raw(&mut self, bytes: &[u8]) {
         self.socket.write_all(bytes).await.unwrap();
     }
 
     /// `connect` is of type 20, whatever comes later.
-    pub async fn send_connect(&mut self, app: &str, encoding: Option<f64>, args: &[Amf]) {
+    pub(crate) async fn send_connect(&mut self, app: &str, encoding: Option<f64>, args: &[Amf]) {
         self.send(CONNECTION, AMF0_COMMAND, 0, &connect(app, encoding, args)).await;
         if encoding == Some(3.0) {
             self.kind = AMF3_COMMAND;
         }
     }
 
-    pub async fn send(&mut self, chunk_stream: u8, kind: u8, stream: u32, body: &[u8]) {
+    pub(crate) async fn send(&mut self, chunk_stream: u8, kind: u8, stream: u32, body: &[u8]) {
         let time = self.opened.elapsed().as_millis() as u32;
         let bytes = self.writer.message(chunk_stream, time, kind, stream, body);
         self.send_raw(&bytes).await;
     }
 
     /// A method of the connection with a number for its answer.
-    pub async fn call(&mut self, name: &str, args: &[Amf]) -> f64 {
+    pub(crate) async fn call(&mut self, name: &str, args: &[Amf]) -> f64 {
         let id = self.next_call;
         self.next_call += 1.0;
         let body = command(self.kind, name, id, args);
@@ -224,13 +224,13 @@ impl Flash {
     }
 
     /// A command on a stream, without a number, as the NetStream of a Flash Player sends it.
-    pub async fn on_stream(&mut self, stream: u32, name: &str, args: &[Amf]) {
+    pub(crate) async fn on_stream(&mut self, stream: u32, name: &str, args: &[Amf]) {
         let body = command(self.kind, name, 0.0, args);
         self.send(STREAM, self.kind, stream, &body).await;
     }
 
     /// `createStream`; the number of the new stream.
-    pub async fn create_stream(&mut self) -> u32 {
+    pub(crate) async fn create_stream(&mut self) -> u32 {
         let id = self.call("createStream", &[]).await;
         let answer = self.command().await.values();
         match answer[..] {
@@ -242,7 +242,7 @@ impl Flash {
     }
 
     /// The next message, whatever it is but a ping; `None` at the end of the connection.
-    pub async fn message(&mut self) -> Option<Got> {
+    pub(crate) async fn message(&mut self) -> Option<Got> {
         let end = Instant::now() + PATIENCE;
         loop {
             if let Some(got) = self.take_message() {
@@ -261,7 +261,7 @@ impl Flash {
     }
 
     /// The next command; what is no command is passed over.
-    pub async fn command(&mut self) -> Got {
+    pub(crate) async fn command(&mut self) -> Got {
         loop {
             let got = self.message().await.expect("the connection is open");
             if matches!(got.kind, AMF0_COMMAND | AMF3_COMMAND) {
@@ -271,12 +271,12 @@ impl Flash {
     }
 
     /// The next command, as the fixtures write it.
-    pub async fn says(&mut self) -> String {
+    pub(crate) async fn says(&mut self) -> String {
         self.command().await.to_string()
     }
 
     /// What follows the number and the null of the next command of this name; `_result`s of calls and `onStatus` are passed over.
-    pub async fn told(&mut self, name: &str) -> Vec<Amf> {
+    pub(crate) async fn told(&mut self, name: &str) -> Vec<Amf> {
         loop {
             let got = self.command().await;
             let found = got.name();
@@ -288,13 +288,13 @@ impl Flash {
     }
 
     /// Makes sure that no command comes for a while.
-    pub async fn silence(&mut self, time: Duration) {
+    pub(crate) async fn silence(&mut self, time: Duration) {
         let quiet = tokio::time::timeout(time, self.command()).await;
         assert!(quiet.is_err(), "nothing should have come, but: {}", quiet.unwrap());
     }
 
     /// Everything up to the end of the connection.
-    pub async fn rest(&mut self) -> Vec<Got> {
+    pub(crate) async fn rest(&mut self) -> Vec<Got> {
         let mut all = Vec::new();
         while let Some(got) = self.message().await {
             all.push(got);
@@ -374,7 +374,7 @@ fn digest_of(packet: &[u8], place: usize, key: &[u8]) -> [u8; 32] {
 }
 
 /// C1 of Flash Player 11 with its digest in this scheme.
-pub fn c1(scheme: u8) -> Vec<u8> {
+pub(crate) fn c1(scheme: u8) -> Vec<u8> {
     let mut packet: Vec<u8> = (0..1536u32).map(|n| (n * 167 + 13) as u8).collect();
     packet[..8].copy_from_slice(&[0, 0, 4, 210, 128, 0, 7, 2]);
     let place = digest_place(&packet, scheme);
@@ -384,7 +384,7 @@ pub fn c1(scheme: u8) -> Vec<u8> {
 }
 
 /// Whether S1 carries a digest of the server in this scheme, and S2 the signature of our C1.
-pub fn answers_digest(c1: &[u8], s1: &[u8], s2: &[u8], scheme: u8) -> (bool, bool) {
+pub(crate) fn answers_digest(c1: &[u8], s1: &[u8], s2: &[u8], scheme: u8) -> (bool, bool) {
     let place = digest_place(s1, scheme);
     let digest = digest_of(s1, place, SERVER_KEY) == s1[place..place + 32];
     let ours = digest_place(c1, scheme);
