@@ -12,7 +12,7 @@ use tracing::{debug, info, warn};
 use crate::config::{Config, Registrar};
 use crate::listen::{ByteStream, TcpSource};
 use crate::metrics::Metrics;
-use crate::phone::admission::{Admission, AdmissionLimits};
+use crate::phone::admission::{Admission, AdmissionLimits, PhonePermit, Refusal};
 use crate::phone::directory::Directory;
 use crate::phone::{Connection, Gateway};
 use crate::rtp_io::RtpPorts;
@@ -116,7 +116,7 @@ impl App {
         let mut text = format!("rtmp-sip-gateway {}\n{}Try next:\n", env!("CARGO_PKG_VERSION"), bound.describe());
         let domain = &config.local_domain;
         if let Some(http) = at.http {
-            let _ = writeln!(text, "  open http://{http}/ in a browser: how to connect");
+            let _ = writeln!(text, "  open http://{http}/ in a browser: a phone, and how to connect others");
         }
         if config.registrar == Registrar::Open {
             let (rtmp, sip) = (at.rtmp, at.sip);
@@ -160,23 +160,25 @@ impl App {
 async fn accept_phones(gateway: &Arc<Gateway>, source: &TcpSource) {
     loop {
         let (stream, peer) = source.accept().await;
-        serve(gateway, stream, peer);
+        if let Ok(permit) = admit(gateway, peer) {
+            serve(gateway, stream, peer, permit);
+        }
     }
 }
 
-/// Lets a phone in, whatever its bytes travel on, and gives it a task of its own.
-fn serve(gateway: &Arc<Gateway>, stream: impl ByteStream, peer: SocketAddr) {
+/// A place for a phone at `peer`, if there is one left.
+pub(crate) fn admit(gateway: &Gateway, peer: SocketAddr) -> Result<PhonePermit, Refusal> {
     gateway.metrics.connections.add();
-    match gateway.admission.phone(peer.ip()) {
-        Ok(permit) => {
-            if let Some(connection) = Connection::new(gateway.clone(), stream, peer, permit) {
-                tokio::spawn(connection);
-            }
-        }
-        Err(refusal) => {
-            gateway.metrics.connections_refused.add();
-            debug!(%peer, %refusal, "phone turned away");
-        }
+    gateway.admission.phone(peer.ip()).inspect_err(|refusal| {
+        gateway.metrics.connections_refused.add();
+        debug!(%peer, %refusal, "phone turned away");
+    })
+}
+
+/// Gives a phone that was let in a task of its own, whatever its bytes travel on.
+pub(crate) fn serve(gateway: &Arc<Gateway>, stream: impl ByteStream, peer: SocketAddr, permit: PhonePermit) {
+    if let Some(connection) = Connection::new(gateway.clone(), stream, peer, permit) {
+        tokio::spawn(connection);
     }
 }
 

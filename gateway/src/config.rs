@@ -14,10 +14,12 @@ use rtmp_session::Limits;
 mod command_line;
 mod settings;
 mod values;
+pub(crate) mod web;
 
 pub use command_line::CommandLine;
 pub use settings::User;
 pub use values::{DomainName, ExternalIp, Listen, LogFormat, PortRange, ProxyUri, SipListen, ValueError};
+pub use web::{FrameAncestor, WebOrigin};
 
 use command_line::Subcommand;
 use settings::Settings;
@@ -29,6 +31,10 @@ pub struct Config {
     pub rtmp: SocketAddr,
     /// HTTP listener, if any.
     pub http: Option<SocketAddr>,
+    /// Whose pages may use /rtmp beside the gateway's own.
+    pub web_origins: Vec<WebOrigin>,
+    /// Who may show the web phone in a frame, at least one.
+    pub frame_ancestors: Vec<FrameAncestor>,
     /// SIP listeners over UDP, at least one.
     pub sip: Vec<SocketAddr>,
     /// First hop of SIP requests.
@@ -155,6 +161,12 @@ impl Config {
             return wrong("sip", "at least one listener is needed, such as udp:127.0.0.1:5060");
         }
         let http = settings.http.unwrap_or(Listen::At(loopback(8080))).address();
+        let frame_ancestors = settings.frame_ancestors.unwrap_or_else(|| vec![FrameAncestor::own()]);
+        if frame_ancestors.is_empty()
+            || (frame_ancestors.len() > 1 && frame_ancestors.contains(&FrameAncestor::nobody()))
+        {
+            return wrong("frame-ancestors", "write self, origins, or none alone");
+        }
         let sip: Vec<SocketAddr> = sip.into_iter().map(|SipListen(address)| address).collect();
         let exposed = sip.iter().chain(&http).chain([&rtmp]).any(|address| !address.ip().is_loopback());
         let max_phones = settings.max_phones.unwrap_or(10_000);
@@ -172,6 +184,8 @@ impl Config {
         Ok(Config {
             rtmp,
             http,
+            web_origins: settings.web_origins.unwrap_or_default(),
+            frame_ancestors,
             sip,
             sip_proxy: settings.sip_proxy.map(|ProxyUri(uri)| uri),
             external_ip: settings.external_ip.map(|ExternalIp(ip)| ip),
@@ -317,6 +331,8 @@ mod tests {
             r#"
             rtmp = "0.0.0.0:1935"
             http = "off"
+            web-origins = ["https://phone.example.com", "http://10.0.0.1:8000"]
+            frame-ancestors = ["self", "https://*.example.com"]
             sip = ["udp:0.0.0.0:5060", "[::]:5060"]
             sip-proxy = "sip:proxy.example.com"
             external-ip = "203.0.113.7"
@@ -341,6 +357,7 @@ mod tests {
         assert_eq!((config.max_phones_per_address, Config::default().max_phones_per_address), (2, 1));
         assert_eq!(config.local_domain, "example.com");
         assert_eq!((config.http, config.debug, config.log_format), (None, true, LogFormat::Json));
+        assert_eq!((config.web_origins.len(), config.frame_ancestors.len()), (2, 2));
         assert_eq!(config.limits.message_bytes, 2048);
         assert_eq!(config.limits.handshake, Duration::from_secs(2));
         assert!(matches!(&config.registrar, Registrar::Users(users) if users.len() == 1));
@@ -389,6 +406,7 @@ mod tests {
         assert!(error("rtmps = \"0.0.0.0:443\"").contains("TLS"));
         assert!(error("rtmp = \"off\"").starts_with("rtmp: "));
         assert!(error("sip = []").starts_with("sip: "));
+        assert!(error("frame-ancestors = [\"none\", \"self\"]").starts_with("frame-ancestors: "));
         assert!(error("max-calls = 0").contains("1 or more"));
         assert!(error("[limits]\nidle-seconds = 5").contains("ping"));
     }

@@ -83,6 +83,8 @@ pub struct Metrics {
     pub connections_open: Gauge,
     /// RTMP connections turned away at the door because of a limit.
     pub connections_refused: Counter,
+    /// WebSockets refused because of the origin of their page.
+    pub websocket_origins_refused: Counter,
     /// RTMP connections ended because of malformed bytes.
     pub rtmp_malformed: Counter,
     /// RTMP connections ended because a peer broke a rule of the protocol.
@@ -146,6 +148,11 @@ impl Metrics {
                 ("timeout", self.rtmp_timeouts.get()),
                 ("slow_reader", self.rtmp_slow_readers.get()),
             ],
+        );
+        page.counter(
+            "websocket_origins_refused_total",
+            "WebSockets of foreign origins refused",
+            self.websocket_origins_refused.get(),
         );
         page.counter("rtmp_connects_total", "connect commands that succeeded", self.connects.get());
         page.by_status("rtmp_connects_rejected_total", "connect commands that failed", &self.connects_rejected);

@@ -235,7 +235,13 @@ async fn a_phone_that_vanishes_while_it_rings_cancels() {
 #[tokio::test]
 async fn the_page_and_the_health_check_are_served() {
     let gateway = Running::start().await;
-    for (path, expected) in [("/", "siprtmp"), ("/guide.css", "text/css"), ("/healthz", "ok"), ("/nowhere", "404")] {
+    for (path, expected) in [
+        ("/", "<web-phone"),
+        ("/guide.html", "siprtmp"),
+        ("/guide.css", "text/css"),
+        ("/healthz", "ok"),
+        ("/nowhere", "404"),
+    ] {
         let mut http = TcpStream::connect(gateway.at.http.unwrap()).await.unwrap();
         http.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes())
             .await

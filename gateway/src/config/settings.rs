@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::{DomainName, ExternalIp, Listen, LogFormat, PortRange, ProxyUri, SipListen};
+use super::{DomainName, ExternalIp, FrameAncestor, Listen, LogFormat, PortRange, ProxyUri, SipListen, WebOrigin};
 
 /// One source's options. `None` leaves the word to the next source.
 #[derive(Debug, Clone, Default, clap::Args, Deserialize)]
@@ -16,7 +16,7 @@ pub(super) struct Settings {
     /// RTMP over TLS listener.
     #[arg(long, value_name = "ADDR", env = "RTMP_SIP_GATEWAY_RTMPS")]
     pub(super) rtmps: Option<Listen>,
-    /// HTTP listener for the page, /metrics and /healthz, or `off` [default: 127.0.0.1:8080].
+    /// HTTP listener for the web phone, /rtmp, /metrics and /healthz, or `off` [default: 127.0.0.1:8080].
     #[arg(long, value_name = "ADDR", env = "RTMP_SIP_GATEWAY_HTTP")]
     pub(super) http: Option<Listen>,
     /// HTTPS listener.
@@ -28,6 +28,12 @@ pub(super) struct Settings {
     /// Private key (PEM) of the TLS listeners.
     #[arg(long, value_name = "FILE", env = "RTMP_SIP_GATEWAY_TLS_KEY")]
     pub(super) tls_key: Option<PathBuf>,
+    /// Origins whose pages may use /rtmp beside the gateway's own, `https://HOST[:PORT]` or `*`.
+    #[arg(long, value_name = "ORIGIN", env = "RTMP_SIP_GATEWAY_WEB_ORIGINS", value_delimiter = ',')]
+    pub(super) web_origins: Option<Vec<WebOrigin>>,
+    /// Pages that may show the web phone in a frame: `self`, `none` or origins [default: self].
+    #[arg(long, value_name = "SOURCE", env = "RTMP_SIP_GATEWAY_FRAME_ANCESTORS", value_delimiter = ',')]
+    pub(super) frame_ancestors: Option<Vec<FrameAncestor>>,
     /// SIP listener, `udp:IP:PORT`; may be repeated [default: udp:127.0.0.1:5060].
     #[arg(long, value_name = "ADDR", env = "RTMP_SIP_GATEWAY_SIP", value_delimiter = ',')]
     pub(super) sip: Option<Vec<SipListen>>,
@@ -104,6 +110,8 @@ impl Settings {
             https: self.https.or(other.https),
             tls_cert: self.tls_cert.or(other.tls_cert),
             tls_key: self.tls_key.or(other.tls_key),
+            web_origins: self.web_origins.or(other.web_origins),
+            frame_ancestors: self.frame_ancestors.or(other.frame_ancestors),
             sip: self.sip.or(other.sip),
             sip_proxy: self.sip_proxy.or(other.sip_proxy),
             external_ip: self.external_ip.or(other.external_ip),

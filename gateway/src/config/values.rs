@@ -12,6 +12,12 @@ use serde::Deserialize;
 #[error("{0}")]
 pub struct ValueError(String);
 
+impl ValueError {
+    pub(super) fn new(text: String) -> ValueError {
+        ValueError(text)
+    }
+}
+
 /// A listener: where it listens, or that it does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]

@@ -65,8 +65,9 @@ impl TcpSource {
     }
 }
 
-/// Small messages leave at once and do not pile up in the system. A stream that is reset meanwhile shows it when it is read.
-fn prepare(stream: &TcpStream) {
+/// Makes a phone's stream one for talking: small messages leave at once and do not pile up in the system. A stream that is reset
+/// meanwhile shows it when it is read.
+pub fn prepare(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
     #[cfg(any(target_os = "linux", target_os = "android"))]
     let _ = SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_MAX);

@@ -1,4 +1,9 @@
-//! HTTP: the page that says how to connect, /metrics and /healthz.
+//! HTTP: the web phone and its guide, RTMP for browsers at /rtmp, /metrics and /healthz.
+//!
+//! ```text
+//! / and files   files.rs, places filled in by page.rs
+//! /rtmp         rtmp.rs -> listen::WebSocketStream -> phone::Connection
+//! ```
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,10 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{HeaderName, StatusCode, header};
-use axum::response::IntoResponse;
+use axum::extract::{Request, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use bytes::Bytes;
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -20,7 +27,13 @@ use crate::app::Addresses;
 use crate::config::Config;
 use crate::phone::Gateway;
 
+mod files;
 mod page;
+mod rtmp;
+
+use files::{Files, NO_SNIFF};
+use page::Places;
+use rtmp::Origins;
 
 /// Connections at one time; more wait in the system's queue.
 const CONNECTIONS: usize = 256;
@@ -34,13 +47,16 @@ const CONNECTION_TIME: Duration = Duration::from_secs(60);
 /// After the system refused a connection, how long until the next try.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What the page may load: nothing but itself.
-const POLICY: &str =
-    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// What requests are answered from.
+struct Site {
+    gateway: Arc<Gateway>,
+    files: Files,
+    origins: Origins,
+}
 
-const CSP: (HeaderName, &str) = (header::CONTENT_SECURITY_POLICY, POLICY);
-const NO_SNIFF: (HeaderName, &str) = (header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-const NO_REFERRER: (HeaderName, &str) = (header::REFERRER_POLICY, "no-referrer");
+/// Who asks: an extension of each request.
+#[derive(Debug, Clone, Copy)]
+struct Peer(SocketAddr);
 
 /// The HTTP listener.
 pub struct WebServer {
@@ -64,9 +80,11 @@ impl WebServer {
         self.listener.local_addr()
     }
 
-    /// Serves until dropped: the page for this configuration, and the numbers of this gateway.
+    /// Serves until dropped: the phone for this configuration, and the numbers of this gateway.
     pub async fn run(self, gateway: Arc<Gateway>, config: Config, at: Addresses) {
-        let routes = routes(gateway, page::render(&config, &at));
+        let files = Files::new(Places::new(&config, &at), &config.frame_ancestors);
+        let origins = Origins::new(config.web_origins, at.http);
+        let routes = routes(Arc::new(Site { gateway, files, origins }));
         let room = Arc::new(Semaphore::new(CONNECTIONS));
         loop {
             let permit = room.clone().acquire_owned().await.expect("the semaphore is never closed");
@@ -74,7 +92,7 @@ impl WebServer {
                 Ok((stream, peer)) => {
                     let routes = routes.clone();
                     tokio::spawn(async move {
-                        if let Err(error) = serve(stream, routes).await {
+                        if let Err(error) = serve(stream, peer, routes).await {
                             debug!(%peer, %error, "HTTP connection");
                         }
                         drop(permit);
@@ -89,31 +107,36 @@ impl WebServer {
     }
 }
 
-async fn serve(stream: TcpStream, routes: Router) -> hyper::Result<()> {
+async fn serve(stream: TcpStream, peer: SocketAddr, routes: Router) -> hyper::Result<()> {
+    let routes = TowerToHyperService::new(routes);
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(Peer(peer));
+        routes.call(request)
+    });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIME)
         .max_buf_size(16 * 1024)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
     tokio::time::timeout(CONNECTION_TIME, connection).await.unwrap_or(Ok(()))
 }
 
-fn routes(gateway: Arc<Gateway>, page: String) -> Router {
-    let page: Bytes = page.into();
-    let metrics = move || async move {
-        let page = gateway.metrics.render(gateway.sip.counters());
-        ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page)
-    };
+fn routes(site: Arc<Site>) -> Router {
     Router::new()
-        .route("/", get(move || async move { file("text/html; charset=utf-8", page) }))
-        .route("/guide.css", get(|| async { file("text/css; charset=utf-8", page::STYLE) }))
-        .route("/icon.svg", get(|| async { file("image/svg+xml", page::ICON) }))
+        .route("/", get(file))
+        .route("/{*path}", get(file))
+        .route("/rtmp", get(rtmp::upgrade))
         .route("/metrics", get(metrics))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
+        .route("/healthz", get(|| async { ([NO_SNIFF], "ok\n") }))
+        .with_state(site)
 }
 
-/// A file of the page, with the headers that keep it what it is.
-fn file(kind: &'static str, body: impl IntoResponse) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, kind), CSP, NO_SNIFF, NO_REFERRER], body)
+async fn file(State(site): State<Arc<Site>>, request: Request) -> Response {
+    site.files.answer(request.uri().path(), request.headers())
+}
+
+async fn metrics(State(site): State<Arc<Site>>) -> impl IntoResponse {
+    let page = site.gateway.metrics.render(site.gateway.sip.counters());
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8"), NO_SNIFF], page)
 }
