@@ -21,7 +21,7 @@
 //! | type 17: a zero byte, then AMF0 | the fixtures; `a_command_of_type_17_is_read_with_and_without_its_zero_byte` |
 //! | chunk streams 3 for the connection, then 4, 5, one a stream | the fixtures |
 //! | extended timestamps, in and out | `extended_timestamps_are_read_whether_or_not_continuations_repeat_them`, `an_extended_timestamp_is_repeated_in_every_chunk_of_its_message` |
-//! | five hours, all wraps | `a_call_of_five_hours_passes_every_wrap_and_mark_without_a_gap` |
+//! | five hours, all wraps | `what_the_phone_says_in_five_hours_passes_every_wrap_and_mark_without_a_gap`, `what_the_phone_hears_in_five_hours_passes_every_wrap_and_mark_without_a_gap` |
 //! | `createStream` counts 1, 2, 3; `deleteStream` is answered | the fixtures; `streams_are_numbered_published_and_played` |
 //! | MUST `closeStream`, then the same numbers again | `closed_streams_are_published_and_played_again_on_the_same_numbers` |
 //!
