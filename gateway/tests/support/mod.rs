@@ -124,7 +124,8 @@ impl Phone {
         timeout(PATIENCE, self.wait()).await.expect("nothing happens")
     }
 
-    async fn wait(&mut self) -> Option<ClientEvent> {
+    /// The next event, however long it takes.
+    pub(crate) async fn wait(&mut self) -> Option<ClientEvent> {
         loop {
             self.flush().await;
             if let Some(event) = self.events.pop_front() {
