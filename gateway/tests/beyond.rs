@@ -1,5 +1,7 @@
 //! What lies beyond siprtmp (docs/protocol.md): told to phones that ask for it, and to no other.
 
+#![allow(clippy::unwrap_used)] // also in helpers, which clippy does not take for tests
+
 mod support;
 
 use std::net::SocketAddr;
