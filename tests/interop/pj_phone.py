@@ -99,8 +99,12 @@ if target:
     calls[0].makeCall(target, pj.CallOpParam(True))
 while not over.is_set():
     endpoint.libHandleEvents(10)
-    while lines:
-        command(lines.pop(0))
+    if lines:
+        try:
+            command(lines[0])
+            lines.pop(0)
+        except pj.Error:  # the re-INVITE before is not over yet: once more in a moment
+            endpoint.libHandleEvents(50)
 for _ in range(20):
     endpoint.libHandleEvents(10)
 for call in calls:

@@ -23,6 +23,7 @@ pub mod injector;
 #[allow(unsafe_code)]
 pub mod libspeex;
 pub mod network;
+pub mod ogg;
 pub mod phone;
 pub mod rtp;
 pub mod score;
@@ -30,5 +31,7 @@ pub mod sdp;
 pub mod sip_message;
 pub mod sip_peer;
 pub mod speech;
+pub mod speex_corpus;
 pub mod tools;
 pub mod voice;
+pub mod wav;

@@ -447,9 +447,14 @@ async fn drive(
             read = stream.read(&mut buffer), if !deaf => match read {
                 Ok(length @ 1..) => {
                     // An error is followed by Output::Close.
-                    let _ = session.handle_input(Instant::now(), Input::Bytes(&buffer[..length]));
+                    if let Err(error) = session.handle_input(Instant::now(), Input::Bytes(&buffer[..length])) {
+                        eprintln!("phone: {error}");
+                    }
                 }
-                _ => break 'open,
+                ended => {
+                    eprintln!("phone: the gateway ended the connection: {ended:?}");
+                    break 'open;
+                }
             },
             () = tokio::time::sleep_until(deaf_until.into()), if deaf => {}
             ask = asks.recv() => match ask {
@@ -458,8 +463,10 @@ async fn drive(
                 None => break 'open,
             },
             () = sleep => {
-                if deadline.is_some() {
-                    let _ = session.handle_input(Instant::now(), Input::Timeout);
+                if deadline.is_some()
+                    && let Err(error) = session.handle_input(Instant::now(), Input::Timeout)
+                {
+                    eprintln!("phone: {error}");
                 }
             }
         }
