@@ -205,8 +205,9 @@ fn product<'a>(frequencies: impl Iterator<Item = &'a f32>) -> [f32; MAX_ORDER / 
 pub(crate) fn from_lpc<const N: usize>(simd: Simd, lpc: &[f32; N]) -> Option<[f32; N]> {
     let series = [chebyshev_series(lpc, 1.0), chebyshev_series(lpc, -1.0)];
     let zeros = match N {
-        10 => simd::chebyshev_zeros::<5>(simd, &series),
-        8 => simd::chebyshev_zeros::<4>(simd, &series),
+        _ if cfg!(target_arch = "wasm32") => simd::chebyshev_zeros::<{ simd::ANY }>(simd, &series, N / 2),
+        10 => simd::chebyshev_zeros::<5>(simd, &series, 5),
+        8 => simd::chebyshev_zeros::<4>(simd, &series, 4),
         _ => None,
     };
     let mut frequencies = [0.0; N];

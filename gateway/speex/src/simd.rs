@@ -686,6 +686,23 @@ pub(crate) struct FrameFilters<const N: usize> {
     pub poles: [[f32; N]; SUBFRAMES],
 }
 
+impl<const N: usize> FrameFilters<N> {
+    /// The same filters with zeros behind.
+    fn lengthened(&self) -> FrameFilters<MAX_ORDER> {
+        let mut long = FrameFilters { quantised: NONE, zeros: NONE, poles: NONE };
+        for subframe in 0..SUBFRAMES {
+            long.quantised[subframe][..N].copy_from_slice(&self.quantised[subframe]);
+            long.zeros[subframe][..N].copy_from_slice(&self.zeros[subframe]);
+            long.poles[subframe][..N].copy_from_slice(&self.poles[subframe]);
+        }
+        long
+    }
+}
+
+/// Coefficients of the longest filters.
+const MAX_ORDER: usize = 10;
+const NONE: [[f32; MAX_ORDER]; SUBFRAMES] = [[0.0; MAX_ORDER]; SUBFRAMES];
+
 /// Impulse responses, sub-frame by sub-frame.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FrameResponses {
@@ -698,7 +715,17 @@ pub(crate) struct FrameResponses {
 entry! {
     /// The impulse responses of all sub-frames of a frame. A filter has to wait for its last output before it makes
     /// the next, but those of different sub-frames need not wait for each other: each gets a lane.
-    responses[N](filters: &FrameFilters<N>) -> FrameResponses, responses_kernel
+    responses_of[N](filters: &FrameFilters<N>) -> FrameResponses, responses_kernel
+}
+
+/// [`responses_of`] the filters; in WebAssembly, where every kernel has to be sent, by that of the longest filters.
+#[inline]
+pub(crate) fn responses<const N: usize>(simd: Simd, filters: &FrameFilters<N>) -> FrameResponses {
+    if cfg!(target_arch = "wasm32") {
+        responses_of::<MAX_ORDER>(simd, &filters.lengthened())
+    } else {
+        responses_of::<N>(simd, filters)
+    }
 }
 
 #[inline(always)]
@@ -715,7 +742,6 @@ fn responses_kernel<V: Lanes, const N: usize>(filters: &FrameFilters<N>) -> Fram
         }
         columns
     }
-    const MAX_ORDER: usize = 10;
     let a: [V; N] = lanes(&filters.quantised);
     let (zeros, poles): ([V; N], [V; N]) = (lanes(&filters.zeros), lanes(&filters.poles));
     let mut synthesis = [V::splat(0.0); MAX_ORDER + SUBFRAME];
@@ -826,49 +852,53 @@ const GRID: [f32; 5 * LANES] = {
 entry! {
     /// The zeros, from 1 down to -1, of two Chebyshev series of degree H, highest term first, or `None` when the grid
     /// misses some.
-    chebyshev_zeros[H](series: &[[f32; MAX_TERMS]; 2]) -> Option<[[f32; LANES]; 2]>, chebyshev_zeros_kernel
+    chebyshev_zeros[H](series: &[[f32; MAX_TERMS]; 2], half: usize) -> Option<[[f32; LANES]; 2]>, chebyshev_zeros_kernel
 }
 
 #[inline(always)]
-fn chebyshev_zeros_kernel<V: Lanes, const H: usize>(series: &[[f32; MAX_TERMS]; 2]) -> Option<[[f32; LANES]; 2]> {
+fn chebyshev_zeros_kernel<V: Lanes, const H: usize>(
+    series: &[[f32; MAX_TERMS]; 2],
+    half: usize,
+) -> Option<[[f32; LANES]; 2]> {
     /// The series at `x`, by Clenshaw's recurrence.
     #[inline(always)]
-    fn value<V: Lanes, const H: usize>(series: &[f32; MAX_TERMS], x: V) -> V {
+    fn value<V: Lanes>(series: &[f32; MAX_TERMS], half: usize, x: V) -> V {
         let twice = x.add(x);
         let (mut b1, mut b2) = (V::splat(0.0), V::splat(0.0));
-        for &c in &series[..H] {
+        for &c in &series[..half] {
             (b1, b2) = (twice.mul(b1).sub(b2).add(V::splat(c)), b1);
         }
-        x.mul(b1).sub(b2).add(V::splat(series[H]))
+        x.mul(b1).sub(b2).add(V::splat(series[half]))
     }
     const BISECTIONS: usize = 5;
+    let half = length::<H>(half);
     let (mut left, mut right) = ([[0.0; LANES]; 2], [[0.0; LANES]; 2]);
     for (which, series) in series.iter().enumerate() {
         let mut values = [0.0; GRID.len()];
         for at in (0..GRID.len()).step_by(LANES) {
-            value::<V, H>(series, V::load(&GRID, at)).store(&mut values, at);
+            value::<V>(series, half, V::load(&GRID, at)).store(&mut values, at);
         }
         let mut count = 0;
         for i in 1..GRID.len() {
-            if values[i - 1] * values[i] < 0.0 && count < H {
+            if values[i - 1] * values[i] < 0.0 && count < half {
                 left[which][count] = GRID[i - 1];
                 right[which][count] = GRID[i];
                 count += 1;
             }
         }
-        if count < H {
+        if count < half {
             return None;
         }
     }
     let mut zeros = [[0.0; LANES]; 2];
     let [mut l0, mut l1] = [V::load(&left[0], 0), V::load(&left[1], 0)];
     let [mut r0, mut r1] = [V::load(&right[0], 0), V::load(&right[1], 0)];
-    let [mut vl0, mut vl1] = [value::<V, H>(&series[0], l0), value::<V, H>(&series[1], l1)];
-    let [mut vr0, mut vr1] = [value::<V, H>(&series[0], r0), value::<V, H>(&series[1], r1)];
-    let half = V::splat(0.5);
+    let [mut vl0, mut vl1] = [value::<V>(&series[0], half, l0), value::<V>(&series[1], half, l1)];
+    let [mut vr0, mut vr1] = [value::<V>(&series[0], half, r0), value::<V>(&series[1], half, r1)];
+    let middle = V::splat(0.5);
     for _ in 0..BISECTIONS {
-        let (m0, m1) = (half.mul(l0.add(r0)), half.mul(l1.add(r1)));
-        let (v0, v1) = (value::<V, H>(&series[0], m0), value::<V, H>(&series[1], m1));
+        let (m0, m1) = (middle.mul(l0.add(r0)), middle.mul(l1.add(r1)));
+        let (v0, v1) = (value::<V>(&series[0], half, m0), value::<V>(&series[1], half, m1));
         let (turn0, turn1) = (v0.mul(vl0), v1.mul(vl1));
         (l0, vl0) = (turn0.where_negative(l0, m0), turn0.where_negative(vl0, v0));
         (r0, vr0) = (turn0.where_negative(m0, r0), turn0.where_negative(v0, vr0));
@@ -1097,7 +1127,7 @@ pub(crate) const ANY: usize = 0;
 /// Samples of the longest shape.
 const MAX_LENGTH: usize = 20;
 
-/// The length of a shape: N, or `given` if that is [`ANY`].
+/// The length of a shape (or of something else): N, or `given` if that is [`ANY`].
 #[inline(always)]
 fn length<const N: usize>(given: usize) -> usize {
     if N == ANY {

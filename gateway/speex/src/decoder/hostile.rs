@@ -7,7 +7,6 @@ extern crate std;
 
 use super::*;
 use crate::bits::BitWriter;
-use std::time::{Duration, Instant};
 use std::vec::Vec;
 
 /// Packets of the normal run.
@@ -106,11 +105,10 @@ fn is_sound(decoder: &Decoder) -> bool {
     narrow <= 1e9 && high <= 1e9
 }
 
-fn try_packet(random: &mut Random, packet: &[u8], decoder: &mut Decoder, out: &mut [i16]) -> Duration {
+fn try_packet(random: &mut Random, packet: &[u8], decoder: &mut Decoder, out: &mut [i16]) {
     let length = decoder.mode().frame_samples();
     let room = random.below(8) * length;
     out.fill(0x5a5a);
-    let before = Instant::now();
     let written = match decoder.decode(packet, &mut out[..room]) {
         Ok(written) => {
             assert!(written > 0 && written % length == 0 && written <= room);
@@ -124,9 +122,7 @@ fn try_packet(random: &mut Random, packet: &[u8], decoder: &mut Decoder, out: &m
         Err(_) if room >= length => decoder.conceal(out),
         Err(_) => 0,
     };
-    let took = before.elapsed();
     assert!(out[written..].iter().all(|&x| x == 0x5a5a), "nothing is written beyond what is reported");
-    took
 }
 
 #[test]
@@ -136,7 +132,6 @@ fn hostile_packets_do_no_harm() {
     let mut decoders = [Mode::Narrowband, Mode::Wideband, Mode::UltraWideband].map(Decoder::new);
     let mut out = std::vec![0; 8 * 640 + GUARD];
     let mut layer = [0; MAX_BYTES * 2 + 20];
-    let mut slowest = (Duration::ZERO, Vec::new());
     let mut decoded = 0u64;
     let mut packet = Vec::new();
     for number in 0..count {
@@ -150,10 +145,7 @@ fn hostile_packets_do_no_harm() {
             mutate(&mut random, &mut packet);
         }
         let decoder = &mut decoders[random.below(3)];
-        let took = try_packet(&mut random, &packet, decoder, &mut out);
-        if took > slowest.0 {
-            slowest = (took, packet.clone());
-        }
+        try_packet(&mut random, &packet, decoder, &mut out);
         assert!(is_sound(decoder), "after packet {number}: {packet:02x?}");
         decoded += u64::from(frame_count(&packet, decoder.mode()).is_ok());
         if let Ok(length) = crate::narrowband_layer(&packet, &mut layer) {
@@ -167,5 +159,5 @@ fn hostile_packets_do_no_harm() {
         }
     }
     assert!(decoded > count / 4, "{decoded} of {count} packets had a frame");
-    std::println!("{count} packets, {decoded} with frames; slowest {:?}: {:02x?}", slowest.0, slowest.1);
+    std::println!("{count} packets, {decoded} with frames");
 }
