@@ -59,7 +59,7 @@ const WORDS = ['wideband', 'narrowband', 'pcmu', 'pcma', 'dtmf'];
 const WORDS_G711 = ['pcmu', 'pcma', 'dtmf'];
 
 /** What the phone asks to be told beyond siprtmp's indications. */
-const TOPICS = ['registered', 'unregistered', 'dtmf', 'transferred', 'earlyMedia'];
+const TOPICS = ['registered', 'unregistered', 'dtmf', 'transferred', 'earlyMedia', 'stats'];
 
 /** Milliseconds before each try to connect again; then the last for ever. Spread by a third, so that not all come at once. */
 const RETRIES = [300, 1000, 2000, 4000, 8000, 15_000];
@@ -309,6 +309,7 @@ export class Phone extends EventTarget {
       unregistered: (reason) => this.#registration(false, String(reason)),
       dtmf: (digit) => call()?.pressed(String(digit)),
       transferred: (status) => call()?.transferred(String(status)),
+      stats: (figures) => call()?.quality.gatewaySays(figures),
       earlyMedia: () => this.audio.tones?.stop('ringback'),
     };
     connection.addEventListener('status', (status) => {

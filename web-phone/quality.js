@@ -10,6 +10,7 @@
  * @property {number} received  ms of sound in the last second
  * @property {number} mos       estimate, 1 to 4.5
  * @property {string | null} codec  of what arrives
+ * @property {Record<string, any> | null} sip  the gateway's figures of its other side, as docs/protocol.md has them
  */
 
 const SECOND = 1000;
@@ -28,6 +29,8 @@ export class Quality {
     this.player = null;
     /** @type {any} and those of a second ago */
     this.before = null;
+    /** What the gateway says of the SIP side. @type {Record<string, any> | null} */
+    this.sip = null;
     this.traffic = { rtt: /** @type {number | null} */ (null), dropped: 0 };
     this.silent = 0;
     this.life = new AbortController();
@@ -41,6 +44,11 @@ export class Quality {
     connection?.addEventListener('traffic', (event) => { this.traffic = /** @type {CustomEvent} */ (event).detail; }, { signal });
     const timer = setInterval(() => this.#second(), SECOND);
     signal.addEventListener('abort', () => clearInterval(timer));
+  }
+
+  /** @param {Record<string, any>} figures */
+  gatewaySays(figures) {
+    this.sip = figures;
   }
 
   stop() {
@@ -59,7 +67,8 @@ export class Quality {
     const delay = (traffic.rtt ?? 0) / 2 + now.target + REST;
     this.stats = {
       rtt: traffic.rtt, jitter: now.jitter, buffer: now.buffer, loss, dropped: traffic.dropped, received, codec: now.codec,
-      mos: estimate(delay, loss),
+      mos: Math.min(estimate(delay, loss), typeof this.sip?.mos === 'number' ? this.sip.mos + 0.1 : 5), // its scale ends at 4.4
+      sip: this.sip,
     };
     this.tell('stats', { stats: this.stats });
     this.tell('quality', this.silent >= SILENT_S ? { bars: 0, why: 'silent' } : bars(this.stats, delay));
@@ -74,7 +83,7 @@ export function estimate(delay, loss) {
 }
 
 /** @param {CallStats} stats @param {number} delay */
-function bars({ mos, loss }, delay) {
+function bars({ mos, loss, sip }, delay) {
   const count = mos > 4 ? 4 : mos > 3.6 ? 3 : mos > 2.8 ? 2 : 1;
-  return { bars: count, why: count === 4 ? '' : loss > 0.02 ? 'loss' : delay > 250 ? 'delay' : 'jitter' };
+  return { bars: count, why: count === 4 ? '' : loss > 0.02 || (sip?.mos ?? 5) < 3.6 ? 'loss' : delay > 250 ? 'delay' : 'jitter' };
 }

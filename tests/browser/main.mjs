@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { tests } from './phone.mjs';
 import { tests as videoio } from './videoio.mjs';
+import { tests as firefox } from './firefox.mjs';
 import { startBrowser, startGateway } from './rig.mjs';
 
 const wanted = process.argv[2] ?? '';
@@ -9,7 +10,7 @@ if (process.env.SHOTS) mkdirSync(process.env.SHOTS, { recursive: true });
 const gateway = await startGateway();
 const browser = await startBrowser();
 let passed = 0, failed = 0;
-for (const [name, test] of Object.entries({ ...tests, ...videoio }).filter(([name]) => name.includes(wanted))) {
+for (const [name, test] of Object.entries({ ...tests, ...videoio, ...firefox }).filter(([name]) => name.includes(wanted))) {
   const pages = [];
   const notes = [];
   try {

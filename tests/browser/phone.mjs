@@ -184,6 +184,36 @@ export const tests = {
     await clean(a, b);
   },
 
+  async 'keys arrive at the other side'(kit) {
+    const { a, b, bob } = await two(kit);
+    await dial(a.page, uri(bob));
+    await b.page.getByRole('button', { name: 'Answer' }).click();
+    await Promise.all([inCall(a.page), inCall(b.page)]);
+    await b.page.evaluate(() => {
+      globalThis.pressed = '';
+      document.querySelector('web-phone').phone.activeCall.addEventListener('pressed', ({ digit }) => { globalThis.pressed += digit; });
+    });
+    await a.page.getByRole('button', { name: 'Keypad' }).click();
+    for (const key of '19*0#') await a.page.keyboard.press(key);
+    await until('the digits', async () => (await b.page.evaluate(() => globalThis.pressed)) === '19*0#');
+    await clean(a, b);
+  },
+
+  async 'a transfer that the other side does not follow is told in words, and the call goes on'(kit) {
+    const { a, b, bob } = await two(kit);
+    await dial(a.page, uri(bob));
+    await b.page.getByRole('button', { name: 'Answer' }).click();
+    await Promise.all([inCall(a.page), inCall(b.page)]);
+    await a.page.getByRole('button', { name: 'Transfer' }).click();
+    await kit.shot(a.page, '15-transfer');
+    await a.page.getByLabel('Transfer to').fill('sip:echo@localhost');
+    await a.page.keyboard.press('Enter');
+    // The gateway's phones do not follow a REFER (docs/protocol.md): that is told, and the call goes on.
+    await a.page.getByText(/Transfer failed: 405/).first().waitFor();
+    assert.equal(await callState(a.page), 'active');
+    await clean(a, b);
+  },
+
   async 'a cut socket ends the call in words, and the phone registers again by itself'(kit) {
     const { a, b, bob } = await two(kit);
     await dial(a.page, uri(bob));
