@@ -9,7 +9,8 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
-use crate::config::{Config, Registrar};
+use crate::access::WebAccess;
+use crate::config::{Config, Registrar, Secret};
 use crate::listen::{ByteStream, TcpSource};
 use crate::metrics::Metrics;
 use crate::phone::admission::{Admission, AdmissionLimits, PhonePermit, Refusal};
@@ -86,6 +87,11 @@ impl App {
             directory: Directory::new(config.max_phones_per_address),
             metrics: Metrics::leak(),
             limits: config.limits,
+            access: WebAccess::new(
+                config.token_secret.as_ref().map(|Secret(secret)| secret.clone()),
+                config.web_accounts.clone(),
+                !config.password_arguments,
+            ),
         });
         let web = match config.http {
             Some(address) => Some(WebServer::bind(address).await.map_err(listen("http", address))?),

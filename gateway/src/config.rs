@@ -17,7 +17,7 @@ mod values;
 pub(crate) mod web;
 
 pub use command_line::CommandLine;
-pub use settings::User;
+pub use settings::{Secret, User, WebAccount};
 pub use values::{DomainName, ExternalIp, Listen, LogFormat, PortRange, ProxyUri, SipListen, ValueError};
 pub use web::{FrameAncestor, WebOrigin};
 
@@ -35,6 +35,12 @@ pub struct Config {
     pub web_origins: Vec<WebOrigin>,
     /// Who may show the web phone in a frame, at least one.
     pub frame_ancestors: Vec<FrameAncestor>,
+    /// Whether phones may connect without a token.
+    pub password_arguments: bool,
+    /// What tokens are signed with; without it there are none.
+    pub token_secret: Option<Secret>,
+    /// Whom tokens stand for.
+    pub web_accounts: Vec<WebAccount>,
     /// SIP listeners over UDP, at least one.
     pub sip: Vec<SocketAddr>,
     /// First hop of SIP requests.
@@ -167,6 +173,8 @@ impl Config {
         {
             return wrong("frame-ancestors", "write self, origins, or none alone");
         }
+        let password_arguments = settings.password_arguments.unwrap_or(true);
+        check_tokens(settings.token_secret.as_ref(), &settings.web_accounts, password_arguments)?;
         let sip: Vec<SocketAddr> = sip.into_iter().map(|SipListen(address)| address).collect();
         let exposed = sip.iter().chain(&http).chain([&rtmp]).any(|address| !address.ip().is_loopback());
         let max_phones = settings.max_phones.unwrap_or(10_000);
@@ -186,6 +194,9 @@ impl Config {
             http,
             web_origins: settings.web_origins.unwrap_or_default(),
             frame_ancestors,
+            password_arguments,
+            token_secret: settings.token_secret,
+            web_accounts: settings.web_accounts,
             sip,
             sip_proxy: settings.sip_proxy.map(|ProxyUri(uri)| uri),
             external_ip: settings.external_ip.map(|ExternalIp(ip)| ip),
@@ -254,6 +265,35 @@ fn registrar(users: Vec<User>, exposed: bool) -> Result<Registrar, ConfigError> 
         }
     }
     Ok(if users.is_empty() && !exposed { Registrar::Open } else { Registrar::Users(users) })
+}
+
+/// Shorter secrets can be found by trying (RFC 7518 section 3.2 asks for as many bits as the hash has).
+const TOKEN_SECRET_MIN: usize = 32;
+
+fn check_tokens(secret: Option<&Secret>, accounts: &[WebAccount], passwords: bool) -> Result<(), ConfigError> {
+    let wrong = |key, message: String| Err(ConfigError::Option { key, message });
+    match secret {
+        Some(Secret(secret)) if secret.len() < TOKEN_SECRET_MIN => {
+            return wrong("token-secret", format!("needs {TOKEN_SECRET_MIN} bytes or more, random ones"));
+        }
+        None if !accounts.is_empty() => return wrong("web-accounts", "no use without token-secret".into()),
+        None if !passwords => return wrong("password-arguments", "nobody could connect without token-secret".into()),
+        _ => {}
+    }
+    for (index, WebAccount { address, password, .. }) in accounts.iter().enumerate() {
+        if !address.split_once('@').is_some_and(|(user, domain)| !user.is_empty() && !domain.is_empty())
+            || address.starts_with("sip:")
+        {
+            return wrong("web-accounts", format!("{address:?} is no address: write user@domain"));
+        }
+        if password.is_empty() {
+            return wrong("web-accounts", format!("{address} has no password"));
+        }
+        if accounts[..index].iter().any(|other| other.address.eq_ignore_ascii_case(address)) {
+            return wrong("web-accounts", format!("{address} stands there twice"));
+        }
+    }
+    Ok(())
 }
 
 fn session_limits(settings: &settings::LimitSettings) -> Result<Limits, ConfigError> {
@@ -342,6 +382,12 @@ mod tests {
             max-calls = 3
             log-format = "json"
             debug = true
+            password-arguments = false
+            token-secret = "0123456789abcdef0123456789abcdef"
+            [[web-accounts]]
+            address = "alice@example.com"
+            login = "alice-auth"
+            password = "wonderland"
             [[users]]
             name = "alice"
             password = "wonderland"
@@ -361,7 +407,9 @@ mod tests {
         assert_eq!(config.limits.message_bytes, 2048);
         assert_eq!(config.limits.handshake, Duration::from_secs(2));
         assert!(matches!(&config.registrar, Registrar::Users(users) if users.len() == 1));
-        assert!(!format!("{config:?}").contains("wonderland"), "a password in Debug output");
+        assert!(!config.password_arguments && config.token_secret.is_some() && config.web_accounts.len() == 1);
+        let shown = format!("{config:?}");
+        assert!(!shown.contains("wonderland") && !shown.contains("0123456789abcdef"), "a secret in Debug output");
     }
 
     #[test]
@@ -399,6 +447,18 @@ mod tests {
         assert!(error(&user("a b", "x")).contains("cannot be the user part"));
         assert!(error(&user("alice", "")).contains("no password"));
         assert!(error(&(user("alice", "x") + &user("alice", "y"))).contains("twice"));
+    }
+
+    #[test]
+    fn tokens_need_a_good_secret_and_accounts_that_can_be_told_apart() {
+        let account = |address: &str| format!("[[web-accounts]]\naddress = \"{address}\"\npassword = \"x\"\n");
+        let secret = "token-secret = \"0123456789abcdef0123456789abcdef\"\n";
+        assert!(error("token-secret = \"short\"").contains("32 bytes"));
+        assert!(error(&account("a@b")).contains("token-secret"));
+        assert!(error("password-arguments = false").contains("token-secret"));
+        assert!(error(&(secret.to_owned() + &account("sip:a@b"))).contains("user@domain"));
+        assert!(error(&(secret.to_owned() + &account("a@b") + &account("A@b"))).contains("twice"));
+        assert!(from_file(&(secret.to_owned() + &account("a@b"))).is_ok());
     }
 
     #[test]

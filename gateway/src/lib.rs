@@ -2,6 +2,7 @@
 //!
 //! The protocol cores (`rtmp-session`, `call-media`, `phone-agent`) are state machines below it and know none of these.
 
+pub mod access;
 pub mod app;
 pub mod config;
 pub mod listen;

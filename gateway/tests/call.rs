@@ -1,5 +1,7 @@
 //! Calls through the driver: signalling, ports and audio both ways, against a bare SIP and RTP peer.
 
+#![allow(clippy::unwrap_used)] // also in helpers, which clippy does not take for tests
+
 mod support;
 
 use std::net::SocketAddr;

@@ -1,5 +1,7 @@
 //! The driver of a phone, from accept to the end, against a bare RTMP client and a bare SIP peer.
 
+#![allow(clippy::unwrap_used)] // also in helpers, which clippy does not take for tests
+
 mod support;
 
 use std::time::{Duration, Instant};
@@ -204,9 +206,9 @@ async fn calls_beyond_the_limit_are_rejected() {
     let destination: Value = format!("sip:bob@{}", peer.address()).into();
     let mut first = Phone::connect(gateway.at.rtmp, "sip/alice@localhost", &[]).await;
     let mut second = Phone::connect(gateway.at.rtmp, "sip/carol@localhost", &[]).await;
-    first.call("invite", &[destination.clone()]).await;
+    first.call("invite", std::slice::from_ref(&destination)).await;
     let invite = peer.expect("INVITE ").await;
-    second.call("invite", &[destination.clone()]).await;
+    second.call("invite", std::slice::from_ref(&destination)).await;
     assert_eq!(second.expect("rejected").await, ["503 Too many calls".into()]);
     peer.answer(&invite, "404 Not Found", "", "").await;
     first.expect("rejected").await;

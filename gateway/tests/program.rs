@@ -1,5 +1,7 @@
 //! The program as a process: its arguments, its environment, its signals, and what it lets out in its logs.
 
+#![allow(clippy::unwrap_used)] // also in helpers, which clippy does not take for tests
+
 mod support;
 
 use std::io::Read;

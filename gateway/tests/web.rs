@@ -1,14 +1,20 @@
 //! The web side as a browser meets it: RTMP over WebSocket, and the phone's files.
 
+#![allow(clippy::unwrap_used)] // also in helpers, which clippy does not take for tests
+
 mod support;
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use data_encoding::BASE64URL_NOPAD;
 use futures_util::{SinkExt, StreamExt};
+use hmac::{Hmac, KeyInit, Mac};
 use rtmp_session::{ClientEvent, RtmpTimestamp, StreamId};
+use rtmp_sip_gateway::config::{Secret, WebAccount};
 use rtmp_sip_gateway::listen::MESSAGE_MAX;
-use support::{PATIENCE, Phone, Running};
+use sha2::Sha256;
+use support::{PATIENCE, Peer, Phone, Running};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -255,5 +261,65 @@ async fn the_phone_and_its_guide_come_with_their_types_tags_and_policy() {
         assert!(head.starts_with("http/1.1 304 ") && body.is_empty(), "{path}: {head}");
     }
     assert!(get(at, "/package.json", "").await.0.starts_with("http/1.1 404 "));
+    gateway.end().await;
+}
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+/// What a page's own server signs for its user, good for so many seconds.
+fn token(address: &str, secret: &str, seconds: u64) -> String {
+    let end = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + seconds;
+    let encode = |bytes: &[u8]| BASE64URL_NOPAD.encode(bytes);
+    let claims = format!(r#"{{"sub":"{address}","exp":{end}}}"#);
+    let signed = format!("{}.{}", encode(br#"{"alg":"HS256","typ":"JWT"}"#), encode(claims.as_bytes()));
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+    mac.update(signed.as_bytes());
+    format!("{signed}.{}", encode(&mac.finalize().into_bytes()))
+}
+
+#[tokio::test]
+async fn a_token_registers_with_the_credentials_of_the_configuration_and_a_password_is_not_taken() {
+    let peer = Peer::new().await;
+    let address = format!("alice@{}", peer.address());
+    let account =
+        WebAccount { address: address.clone(), login: Some("alice-auth".into()), password: "wonderland".into() };
+    let gateway = Running::with(|config| {
+        config.token_secret = Some(Secret(SECRET.into()));
+        config.web_accounts = vec![account];
+        config.password_arguments = false;
+    })
+    .await;
+    let app = format!("sip/{address}");
+    let connect = async |login: String, password: &str| {
+        let (web, _) = open(gateway.at.http.unwrap(), &[]).await.unwrap();
+        Phone::say_connect(bridge(web).await, &app, &[login.into(), password.into()])
+    };
+
+    let mut phone = connect(token(&address, SECRET, 60), "").await;
+    let registrar = async {
+        let register = peer.expect("REGISTER ").await;
+        let challenge = "WWW-Authenticate: Digest realm=\"r\", nonce=\"n0nce\", qop=\"auth\", algorithm=MD5\r\n";
+        peer.answer(&register, "401 Unauthorized", challenge, "").await;
+        loop {
+            let register = peer.expect("REGISTER ").await;
+            if register.text.contains("response=") {
+                assert!(register.text.contains("username=\"alice-auth\""), "{}", register.text);
+                return peer.answer(&register, "200 OK", "", "").await;
+            }
+        }
+    };
+    let (event, ()) = tokio::join!(phone.next(), registrar);
+    assert!(matches!(event, Some(ClientEvent::Connected { .. })), "{event:?}");
+
+    for (login, password, reason) in [
+        (token(&address, "another secret of thirty-two bytes", 60), "", "403 The token is not valid"),
+        (token("bob@example.com", SECRET, 60), "", "403 The token is for another address"),
+        ("alice".into(), "guess", "403 Connect with a token"),
+    ] {
+        match connect(login, password).await.next().await {
+            Some(ClientEvent::Rejected { info }) => assert_eq!(info.get_str("description"), Some(reason)),
+            other => panic!("{other:?}"),
+        }
+    }
     gateway.end().await;
 }

@@ -62,6 +62,15 @@ pub(super) struct Settings {
     #[arg(short = 'd', long, env = "RTMP_SIP_GATEWAY_DEBUG", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", value_name = "BOOL")]
     pub(super) debug: Option<bool>,
+    /// Whether phones may connect without a token [default: true].
+    #[arg(long, value_name = "BOOL", env = "RTMP_SIP_GATEWAY_PASSWORD_ARGUMENTS")]
+    pub(super) password_arguments: Option<bool>,
+    /// What tokens are signed with (file only: a command line is visible to all).
+    #[arg(skip)]
+    pub(super) token_secret: Option<Secret>,
+    /// Whom tokens stand for (file only).
+    #[arg(skip)]
+    pub(super) web_accounts: Vec<WebAccount>,
     /// Who may register at the local domain (file only).
     #[arg(skip)]
     pub(super) users: Vec<User>,
@@ -83,6 +92,35 @@ pub struct User {
 impl std::fmt::Debug for User {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("User").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// `[[web-accounts]]` of the file: the SIP account that a token stands for.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct WebAccount {
+    /// Address-of-record, `user@domain[:port]`.
+    pub address: String,
+    /// Digest user name; the user part of the address if there is none.
+    pub login: Option<String>,
+    /// Digest password.
+    pub password: String,
+}
+
+impl std::fmt::Debug for WebAccount {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WebAccount").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// Text that is not shown.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(...)")
     }
 }
 
@@ -121,6 +159,9 @@ impl Settings {
             max_calls: self.max_calls.or(other.max_calls),
             log_format: self.log_format.or(other.log_format),
             debug: self.debug.or(other.debug),
+            password_arguments: self.password_arguments.or(other.password_arguments),
+            token_secret: self.token_secret.or(other.token_secret),
+            web_accounts: if self.web_accounts.is_empty() { other.web_accounts } else { self.web_accounts },
             users: if self.users.is_empty() { other.users } else { self.users },
             limits: if self.limits == LimitSettings::default() { other.limits } else { self.limits },
         }

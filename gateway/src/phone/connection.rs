@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use phone_agent::Indication;
 use rtmp_session::{Connect, ConnectAccepted, Event, Input, Level, Output, ServerSession, SessionError, StreamId};
@@ -231,6 +231,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         // The path may hold anything, the arguments a password: only what was understood is logged.
         let opened = dialect::account(connect).and_then(|account| {
             trace!(target: "wire::rtmp", address = account.address, password = account.password.is_some(), "<- connect");
+            let account = self.gateway.access.exchange(account, SystemTime::now()).map_err(|error| error.to_string())?;
             Line::open(&self.gateway, now, account, dialect::asked_by(connect)).map_err(|error| error.to_string())
         });
         match opened {

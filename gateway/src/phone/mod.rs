@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use rtmp_session::Limits;
 
+use crate::access::WebAccess;
 use crate::metrics::Metrics;
 use crate::rtp_io::RtpPorts;
 use crate::sip::SipStack;
@@ -42,4 +43,6 @@ pub struct Gateway {
     pub metrics: &'static Metrics,
     /// Bounds of one RTMP connection.
     pub limits: Limits,
+    /// Whose credentials a phone uses.
+    pub access: WebAccess,
 }

@@ -96,7 +96,7 @@ impl Phone {
         }
     }
 
-    fn say_connect(socket: TcpStream, app: &str, args: &[Value]) -> Phone {
+    pub(crate) fn say_connect(socket: TcpStream, app: &str, args: &[Value]) -> Phone {
         Phone::request(socket, ConnectRequest { app: app.into(), args: args.to_vec(), ..ConnectRequest::default() })
     }
 
