@@ -169,8 +169,7 @@ pub(crate) fn interpolate<const N: usize>(last: &[f32; N], this: &[f32; N], subf
 
 /// The filter with these frequencies: its coefficients for z^-1 to z^-N.
 pub(crate) fn to_lpc<const N: usize>(frequencies: &[f32; N]) -> [f32; N] {
-    let even = product(frequencies.iter().step_by(2));
-    let odd = product(frequencies.iter().skip(1).step_by(2));
+    let (even, odd) = (product(frequencies), product(&frequencies[1..]));
     let half = N / 2;
     let mut lpc = [0.0; N];
     for i in 0..half {
@@ -182,11 +181,11 @@ pub(crate) fn to_lpc<const N: usize>(frequencies: &[f32; N]) -> [f32; N] {
     lpc
 }
 
-/// The product of 1 - 2 cos(f) z^-1 + z^-2 over the frequencies, up to its middle coefficient: it is symmetric.
-fn product<'a>(frequencies: impl Iterator<Item = &'a f32>) -> [f32; MAX_ORDER / 2 + 1] {
+/// The product of 1 - 2 cos(f) z^-1 + z^-2 over every second frequency, up to its middle coefficient: it is symmetric.
+fn product(frequencies: &[f32]) -> [f32; MAX_ORDER / 2 + 1] {
     let mut poly = [0.0; MAX_ORDER / 2 + 1];
     poly[0] = 1.0;
-    for (degree, &frequency) in frequencies.enumerate() {
+    for (degree, &frequency) in frequencies.iter().step_by(2).enumerate() {
         let twice = 2.0 * math::lsp_cos(frequency);
         // From the top down; the coefficient above the old middle is the one below it.
         let above = if degree == 0 { 0.0 } else { poly[degree - 1] };

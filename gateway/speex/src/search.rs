@@ -29,11 +29,11 @@ const SMALL: bool = cfg!(target_arch = "wasm32");
 /// Parts of the most finely split sub-frame.
 const MAX_VECTORS: usize = 8;
 /// Beginnings that are kept at complexity 10.
-const MAX_SURVIVORS: usize = 6;
+const MAX_SURVIVORS: usize = 9;
 
-/// Beginnings to keep at a complexity from 1 to 10: fewer than that, for lags deserve the time more.
+/// Beginnings to keep at a complexity from 1 to 10.
 pub(crate) fn survivors(complexity: u8) -> usize {
-    (2 * usize::from(complexity) / 3).clamp(1, MAX_SURVIVORS)
+    usize::from(complexity.saturating_sub(1)).clamp(1, MAX_SURVIVORS)
 }
 
 /// A codebook as the search wants it: its first samples, its second ones, and so on; SIZE numbers in all.
@@ -152,22 +152,22 @@ impl Responses<'_> {
         if survivors <= 1 {
             return self.greedy::<N>(start);
         }
-        let mut paths = [start; MAX_SURVIVORS];
+        let (mut these, mut those) = ([start; MAX_SURVIVORS], [start; MAX_SURVIVORS]);
+        let (mut paths, mut next) = (&mut these, &mut those);
         let mut count = 1;
         for part in 0..self.book.vectors {
             let mut steps = Steps::new(survivors.min(MAX_SURVIVORS));
             for (number, path) in paths[..count].iter().enumerate() {
                 self.steps::<N>(path, number, part, &mut steps);
             }
-            let mut next = paths;
-            for (step, next) in steps.found().iter().zip(&mut next) {
+            for (step, next) in steps.found().iter().zip(next.iter_mut()) {
                 *next = paths[step.path];
                 next.error = step.error;
                 next.codes[part] = step.code;
                 self.take_off::<N>(step.code, part, &mut next.target);
             }
             count = steps.found().len();
-            paths = next;
+            core::mem::swap(&mut paths, &mut next);
         }
         paths[0].codes
     }
@@ -269,7 +269,7 @@ impl Steps {
             return false;
         }
         self.count = (self.count + 1).min(self.wanted);
-        self.list[place..self.count].rotate_right(1);
+        self.list.copy_within(place..self.count - 1, place + 1);
         self.list[place] = step;
         true
     }

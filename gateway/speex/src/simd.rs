@@ -13,7 +13,7 @@
 //! stream does not depend on the machine that made it.
 #![allow(unsafe_code)]
 
-use crate::math::LSP_COS;
+use crate::math::{dot, LSP_COS};
 use crate::mode::{NARROW_SUBFRAME as SUBFRAME, SUBFRAMES};
 
 /// What the processor can do. Only [`Simd::detect`] makes one with AVX2, so having it proves that the machine does.
@@ -53,6 +53,9 @@ impl Simd {
         Self::BASELINE
     }
 }
+
+/// WebAssembly is sent over networks: there the shortest code that does the same operations is the best one.
+const SMALL: bool = cfg!(target_arch = "wasm32");
 
 /// Lanes of a vector.
 pub(crate) const LANES: usize = 8;
@@ -579,7 +582,7 @@ fn correlate_kernel<V: Lanes>(x: &[f32], y: &[f32], out: &mut [f32]) {
     let y = &y[..x.len() + out.len() - 1];
     for (group, out) in out.chunks_mut(AT_ONCE * LANES).enumerate() {
         let start = group * AT_ONCE * LANES;
-        if out.len() == AT_ONCE * LANES {
+        if !SMALL && out.len() == AT_ONCE * LANES {
             let mut sums = [V::splat(0.0); AT_ONCE];
             let y = &y[start..start + x.len() - 1 + AT_ONCE * LANES];
             for (n, &x) in x.iter().enumerate() {
@@ -628,6 +631,9 @@ entry! {
 
 #[inline(always)]
 fn filters_of_kernel<V: Lanes, const N: usize>(frequencies: &[[f32; N]; LANES]) -> [[f32; N]; LANES] {
+    if SMALL {
+        return frequencies.map(|frequencies| crate::lsp::to_lpc(&frequencies));
+    }
     /// `math::lsp_cos`, twice.
     #[inline(always)]
     fn twice_cos<V: Lanes>(x: V) -> V {
@@ -730,6 +736,9 @@ pub(crate) fn responses<const N: usize>(simd: Simd, filters: &FrameFilters<N>) -
 
 #[inline(always)]
 fn responses_kernel<V: Lanes, const N: usize>(filters: &FrameFilters<N>) -> FrameResponses {
+    if SMALL {
+        return responses_one_by_one(filters);
+    }
     #[inline(always)]
     fn lanes<V: Lanes, const N: usize>(filters: &[[f32; N]; SUBFRAMES]) -> [V; N] {
         let mut columns = [V::splat(0.0); N];
@@ -775,6 +784,32 @@ fn responses_kernel<V: Lanes, const N: usize>(filters: &FrameFilters<N>) -> Fram
     responses
 }
 
+/// [`responses_of`], without lanes.
+fn responses_one_by_one<const N: usize>(filters: &FrameFilters<N>) -> FrameResponses {
+    let mut responses =
+        FrameResponses { synthesis: [[0.0; SUBFRAME]; SUBFRAMES], weighted: [[0.0; SUBFRAME]; SUBFRAMES] };
+    for subframe in 0..SUBFRAMES {
+        let (a, zeros, poles) = (&filters.quantised[subframe], &filters.zeros[subframe], &filters.poles[subframe]);
+        // The last outputs of both filters, newest first.
+        let (mut synthesis, mut weighted) = ([0.0; N], [0.0; N]);
+        let outputs = responses.synthesis[subframe].iter_mut().zip(&mut responses.weighted[subframe]);
+        for (n, (s, w)) in outputs.enumerate() {
+            let mut y = if n == 0 { 1.0 } else { 0.0 };
+            let (mut ahead, mut back) = (0.0, 0.0);
+            for k in (0..N).rev() {
+                y -= a[k] * synthesis[k];
+                ahead += zeros[k] * synthesis[k];
+                back += poles[k] * weighted[k];
+            }
+            (*s, *w) = (y, y + ahead - back);
+            synthesis.copy_within(..N - 1, 1);
+            weighted.copy_within(..N - 1, 1);
+            (synthesis[0], weighted[0]) = (*s, *w);
+        }
+    }
+    responses
+}
+
 /// The last samples of a sub-frame that [`convolution_end`] computes.
 pub(crate) const END: usize = 2 * LANES;
 
@@ -795,6 +830,12 @@ fn autocorrelate_kernel<V: Lanes, const N: usize>(signal: &[f32]) -> [f32; N] {
     padded[BEFORE..BEFORE + length].copy_from_slice(&signal[..length]);
     const AT_ONCE: usize = 6;
     let mut products = [0.0; N];
+    if SMALL {
+        for (lag, product) in products.iter_mut().enumerate() {
+            *product = dot(&signal[..length], &padded[BEFORE - lag..]);
+        }
+        return products;
+    }
     for (group, products) in products.chunks_mut(AT_ONCE).enumerate() {
         let mut sums = [V::splat(0.0); AT_ONCE];
         for at in (BEFORE..BEFORE + length).step_by(LANES) {
@@ -861,7 +902,8 @@ fn chebyshev_zeros_kernel<V: Lanes, const H: usize>(
     half: usize,
 ) -> Option<[[f32; LANES]; 2]> {
     /// The series at `x`, by Clenshaw's recurrence.
-    #[inline(always)]
+    #[cfg_attr(target_arch = "wasm32", inline(never))]
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn value<V: Lanes>(series: &[f32; MAX_TERMS], half: usize, x: V) -> V {
         let twice = x.add(x);
         let (mut b1, mut b2) = (V::splat(0.0), V::splat(0.0));
@@ -938,6 +980,9 @@ fn code_scores_kernel<V: Lanes>(target: &[f32], weights: &[f32], codes: &[i8], s
 pub(crate) const LAG_RUN: usize = 16;
 /// All lags of a sub-frame.
 pub(crate) const LAGS: usize = LANES * LAG_RUN;
+/// Samples that [`lag_gains`] keeps in front of a sub-frame: one for each further lag of a run.
+const LEAD: usize = LAG_RUN - 1;
+const LAG_LENGTH: usize = LAG_RUN + SUBFRAME;
 
 entry! {
     /// For each lag what the excitation of so many samples ago can take off the square error of `target`, once it has
@@ -950,20 +995,84 @@ entry! {
 /// sample of excitation in front: 40 multiplications instead of 820.
 #[inline(always)]
 fn lag_gains_kernel<V: Lanes>(response: &Subframe, target: &Subframe, past: &[f32], gains: &mut [f32; LAGS]) {
-    // excitation[LEAD + n], lane j: sample n of the excitation at the lane's first lag.
-    const LEAD: usize = LAG_RUN - 1;
-    const LENGTH: usize = LAG_RUN + SUBFRAME;
-    let mut excitation = [V::splat(0.0); LENGTH];
-    let past = &past[..LAGS - LAG_RUN + LENGTH];
-    for start in (0..LENGTH).step_by(LANES) {
+    let past = &past[..LAGS - LAG_RUN + LAG_LENGTH];
+    let mut excitation = [V::splat(0.0); LAG_LENGTH];
+    lag_excitation(past, &mut excitation);
+    let mut responses = [V::splat(0.0); LAG_LENGTH];
+    lag_responses(response, &excitation, &mut responses);
+    for s in 0..LAG_RUN {
+        let newest = if s > 0 { Some(excitation[LEAD - s]) } else { None };
+        // Several sums at a time, for an addition takes longer than the next one may wait.
+        const SUMS: usize = 4;
+        let (mut products, mut energies) = ([V::splat(0.0); SUMS], [V::splat(0.0); SUMS]);
+        let responses = &mut responses[LEAD - s..][..SUBFRAME];
+        if SMALL {
+            for i in 0..SUMS {
+                for n in (i..SUBFRAME).step_by(SUMS) {
+                    let (h, t) = (response[n], target[n]);
+                    count_sample(newest, h, t, &mut responses[n], &mut products[i], &mut energies[i]);
+                }
+            }
+        } else {
+            for n in (0..SUBFRAME).step_by(SUMS) {
+                for i in 0..SUMS {
+                    let (h, t) = (response[n + i], target[n + i]);
+                    count_sample(newest, h, t, &mut responses[n + i], &mut products[i], &mut energies[i]);
+                }
+            }
+        }
+        let product = products[0].add(products[1]).add(products[2].add(products[3]));
+        let energy = energies[0].add(energies[1]).add(energies[2].add(energies[3])).add(V::splat(1.0));
+        let product = product.max(V::splat(0.0));
+        product.mul(product).div(energy).store(gains, s * LANES);
+    }
+}
+
+/// Prolongs a sample of the response by the `newest` excitation, if this is a further lag, and adds it to both sums.
+#[inline(always)]
+fn count_sample<V: Lanes>(newest: Option<V>, h: f32, t: f32, response: &mut V, product: &mut V, energy: &mut V) {
+    if let Some(newest) = newest {
+        *response = response.add(newest.mul(V::splat(h)));
+    }
+    *product = product.add(V::splat(t).mul(*response));
+    *energy = energy.add(response.mul(*response));
+}
+
+/// excitation[LEAD + n], lane j: sample n of the excitation at the lane's first lag.
+#[inline(always)]
+fn lag_excitation<V: Lanes>(past: &[f32], excitation: &mut [V; LAG_LENGTH]) {
+    if SMALL {
+        for (n, column) in excitation.iter_mut().enumerate() {
+            let mut lanes = [0.0; LANES];
+            for (lane, &x) in lanes.iter_mut().zip(past[n..][..LAGS - LAG_RUN + 1].iter().rev().step_by(LAG_RUN)) {
+                *lane = x;
+            }
+            *column = V::load(&lanes, 0);
+        }
+        return;
+    }
+    for start in (0..LAG_LENGTH).step_by(LANES) {
         let mut rows = [V::splat(0.0); LANES];
         for (j, row) in rows.iter_mut().enumerate() {
             *row = V::load(past, LAGS - LAG_RUN - j * LAG_RUN + start);
         }
         excitation[start..start + LANES].copy_from_slice(&V::transpose(rows));
     }
-    // responses[LEAD - s + n]: sample n of the response at lag s of the run.
-    let mut responses = [V::splat(0.0); LENGTH];
+}
+
+/// responses[LEAD - s + n]: sample n of the response at lag s of the run; here for the first lag of each lane.
+#[inline(always)]
+fn lag_responses<V: Lanes>(response: &Subframe, excitation: &[V; LAG_LENGTH], responses: &mut [V; LAG_LENGTH]) {
+    if SMALL {
+        for n in 0..SUBFRAME {
+            let mut sum = V::splat(0.0);
+            for (k, &h) in response[..=n].iter().enumerate() {
+                sum = sum.add(V::splat(h).mul(excitation[LEAD + n - k]));
+            }
+            responses[LEAD + n] = sum;
+        }
+        return;
+    }
     // Four outputs by four inputs at a time: eleven loads for sixteen products.
     for n in (0..SUBFRAME).step_by(4) {
         let mut sums = [V::splat(0.0); 4];
@@ -982,28 +1091,6 @@ fn lag_gains_kernel<V: Lanes>(response: &Subframe, target: &Subframe, past: &[f3
             }
         }
         responses[LEAD + n..LEAD + n + 4].copy_from_slice(&sums);
-    }
-    for s in 0..LAG_RUN {
-        let newest = excitation[LEAD - s];
-        // Several sums at a time, for an addition takes longer than the next one may wait.
-        const SUMS: usize = 4;
-        let (mut products, mut energies) = ([V::splat(0.0); SUMS], [V::splat(0.0); SUMS]);
-        let responses = &mut responses[LEAD - s..][..SUBFRAME];
-        for n in (0..SUBFRAME).step_by(SUMS) {
-            for i in 0..SUMS {
-                let mut r = responses[n + i];
-                if s > 0 {
-                    r = r.add(newest.mul(V::splat(response[n + i])));
-                    responses[n + i] = r;
-                }
-                products[i] = products[i].add(V::splat(target[n + i]).mul(r));
-                energies[i] = energies[i].add(r.mul(r));
-            }
-        }
-        let product = products[0].add(products[1]).add(products[2].add(products[3]));
-        let energy = energies[0].add(energies[1]).add(energies[2].add(energies[3])).add(V::splat(1.0));
-        let product = product.max(V::splat(0.0));
-        product.mul(product).div(energy).store(gains, s * LANES);
     }
 }
 
@@ -1026,8 +1113,13 @@ entry! {
 
 #[inline(always)]
 fn tap_products_kernel<V: Lanes>(target: &Subframe, responses: &[Subframe; 3]) -> TapProducts {
-    let mut sums = [V::splat(0.0); 9];
     let [r0, r1, r2] = responses;
+    if SMALL {
+        let target = [dot(target, r0), dot(target, r1), dot(target, r2)];
+        let energy = [dot(r0, r0), dot(r1, r1), dot(r2, r2)];
+        return TapProducts { target, energy, cross: [dot(r0, r1), dot(r1, r2), dot(r0, r2)] };
+    }
+    let mut sums = [V::splat(0.0); 9];
     for block in 0..BLOCKS {
         let at = block * LANES;
         let (t, a, b, c) = (V::load(target, at), V::load(r0, at), V::load(r1, at), V::load(r2, at));
@@ -1073,6 +1165,12 @@ entry! {
 
 #[inline(always)]
 fn greatest_kernel<V: Lanes>(values: &[f32]) -> usize {
+    if SMALL {
+        let lanes =
+            values.chunks_exact(LANES).fold(V::splat(f32::NEG_INFINITY), |best, block| best.max(V::load(block, 0)));
+        let top = lanes.to_array().iter().fold(f32::NEG_INFINITY, |top, &x| if x > top { x } else { top });
+        return values.iter().position(|&x| x == top).unwrap_or(0);
+    }
     let mut best = [V::load(values, 0); 4];
     let mut groups = values.chunks_exact(4 * LANES);
     for group in &mut groups {

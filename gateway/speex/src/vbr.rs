@@ -51,6 +51,8 @@ pub(crate) struct Features<'a> {
     pub change: f32,
 }
 
+/// Without this feature the rate is the quality's, always: an optimiser leaves out what would judge speech.
+const VARIABLE_RATE: bool = cfg!(feature = "variable-rate");
 /// Frames of 20 ms in a second.
 const FRAMES_A_SECOND: f32 = 50.0;
 /// A band below another one gets its quality so much higher: errors there are heard in both.
@@ -116,7 +118,7 @@ impl Rate {
 
     /// True when the decision needs the frame's pitch and levels.
     pub fn is_variable(&self) -> bool {
-        self.vad || self.control != RateControl::Constant
+        VARIABLE_RATE && (self.vad || self.control != RateControl::Constant)
     }
 
     /// Takes the levels of the bands, before anything is filtered out of them.

@@ -15,7 +15,7 @@
 
 use core::mem::MaybeUninit;
 use core::ptr::addr_of_mut;
-use speex_codec::{DecodeError, Decoder, EncodeError, Encoder, Mode, RateControl, MAX_FRAME_BYTES};
+use speex_codec::{DecodeError, Decoder, EncodeError, Encoder, Mode, MAX_FRAME_BYTES};
 
 /// Frames that the buffers have room for.
 const FRAMES: usize = 16;
@@ -117,24 +117,6 @@ pub extern "C" fn speex_encoder(number: u32, quality: u32, complexity: u32) {
     encoder.set_complexity(complexity.min(10) as u8);
 }
 
-/// Sets a variable rate of the given quality (0 to 10), or with a negative one the constant rate again.
-#[no_mangle]
-pub extern "C" fn speex_encoder_variable(quality: f32) {
-    if let Some(encoder) = instance().encoder.get() {
-        let variable = RateControl::Variable { quality };
-        encoder.set_rate_control(if quality >= 0.0 { variable } else { RateControl::Constant });
-    }
-}
-
-/// Turns voice detection, and with it the leaving out of silent frames, on (1) or off (0).
-#[no_mangle]
-pub extern "C" fn speex_encoder_silence(on: u32) {
-    if let Some(encoder) = instance().encoder.get() {
-        encoder.set_vad(on != 0);
-        encoder.set_dtx(on != 0);
-    }
-}
-
 /// Encodes the first `samples` at [`speex_pcm`] (whole frames) to one packet; returns its bytes.
 #[no_mangle]
 pub extern "C" fn speex_encode(samples: u32) -> i32 {
@@ -148,12 +130,6 @@ pub extern "C" fn speex_encode(samples: u32) -> i32 {
             Err(_) => -1,
         },
     }
-}
-
-/// 0 when the last packet need not be sent.
-#[no_mangle]
-pub extern "C" fn speex_transmit() -> u32 {
-    instance().encoder.get().map_or(0, |encoder| encoder.transmit().into())
 }
 
 /// Starts the decoder anew in a mode.

@@ -1,13 +1,13 @@
 // Runs speex.wasm over raw samples and writes what came out, for a native program to compare.
 //
-//     node test.mjs speex.wasm mode quality complexity variable loss < samples > result
+//     node test.mjs speex.wasm mode quality complexity loss < samples > result
 //
-// samples: 16 bit little endian. `variable` is a VBR quality or -1, `loss` the one packet in so many that is lost.
+// samples: 16 bit little endian. `loss` the one packet in so many that is lost.
 // result: for each frame the packet's length (one byte), the packet, and the decoded frame.
 import { readFileSync, writeFileSync } from "node:fs";
 
 const [file, ...settings] = process.argv.slice(2);
-const [mode, quality, complexity, variable, loss] = settings.map(Number);
+const [mode, quality, complexity, loss] = settings.map(Number);
 const module = new WebAssembly.Module(readFileSync(file));
 if (WebAssembly.Module.imports(module).length > 0) throw new Error("speex.wasm has imports");
 
@@ -16,7 +16,6 @@ const frame = speex.speex_frame_samples(mode);
 const pcm = new Uint8Array(speex.memory.buffer, speex.speex_pcm(), 2 * frame);
 const packet = new Uint8Array(speex.memory.buffer, speex.speex_packet(), speex.speex_packet_bytes());
 speex.speex_encoder(mode, quality, complexity);
-speex.speex_encoder_variable(variable);
 speex.speex_decoder(mode);
 
 const samples = readFileSync(0);
