@@ -14,21 +14,21 @@ use speex_codec::Mode;
 
 /// `speex_encoder_ctl` and `speex_decoder_ctl` request numbers (speex.h).
 mod request {
-    pub const SET_ENH: i32 = 0;
-    pub const SET_QUALITY: i32 = 4;
-    pub const SET_VBR: i32 = 12;
-    pub const SET_VBR_QUALITY: i32 = 14;
-    pub const SET_COMPLEXITY: i32 = 16;
-    pub const GET_BITRATE: i32 = 19;
-    pub const RESET_STATE: i32 = 26;
-    pub const SET_VAD: i32 = 30;
-    pub const SET_ABR: i32 = 32;
-    pub const SET_DTX: i32 = 34;
-    pub const SET_SUBMODE: i32 = 6;
-    pub const SET_LOW_MODE: i32 = 8;
-    pub const SET_HIGH_MODE: i32 = 10;
-    pub const GET_LOOKAHEAD: i32 = 39;
-    pub const SET_HIGHPASS: i32 = 44;
+    pub(super) const SET_ENH: i32 = 0;
+    pub(super) const SET_QUALITY: i32 = 4;
+    pub(super) const SET_VBR: i32 = 12;
+    pub(super) const SET_VBR_QUALITY: i32 = 14;
+    pub(super) const SET_COMPLEXITY: i32 = 16;
+    pub(super) const GET_BITRATE: i32 = 19;
+    pub(super) const RESET_STATE: i32 = 26;
+    pub(super) const SET_VAD: i32 = 30;
+    pub(super) const SET_ABR: i32 = 32;
+    pub(super) const SET_DTX: i32 = 34;
+    pub(super) const SET_SUBMODE: i32 = 6;
+    pub(super) const SET_LOW_MODE: i32 = 8;
+    pub(super) const SET_HIGH_MODE: i32 = 10;
+    pub(super) const GET_LOOKAHEAD: i32 = 39;
+    pub(super) const SET_HIGHPASS: i32 = 44;
 }
 
 /// `SpeexBits` of speex_bits.h.
