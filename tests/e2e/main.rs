@@ -2,6 +2,7 @@
 //!
 //! Every test starts its own gateway on its own ports. `tests/in-netns cargo nextest run -p gateway-tests --test e2e` runs them; the
 //! ones of `defaults` need the ports 1935, 5060 and 8080, so they run one at a time.
+#![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod bad_input;
 mod calling;

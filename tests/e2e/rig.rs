@@ -27,7 +27,7 @@ async fn tshark_reads_back_the_events_of_a_call_between_two_rigs() {
     assert_eq!(response.status(), Some(200));
     for (digit, timestamp) in [(1u8, 1000u32), (11, 3000)] {
         for (n, end) in [(0, 0), (1, 0), (2, 0x80), (2, 0x80), (2, 0x80)] {
-            let payload = [&[digit, 10 | end][..], &(160 * (n + 1) as u16).to_be_bytes()].concat();
+            let payload = [&[digit, 10 | end][..], &(160u16 * (n + 1)).to_be_bytes()].concat();
             let packet = gateway_tests::rtp::packet(101, n == 0, timestamp as u16 + n, timestamp, 5, &payload);
             near.send_raw(far.address(), &packet).await;
         }

@@ -1,5 +1,6 @@
 //! Calls with real programs, in the network namespace that `tests/in-netns` makes:
 //! `tests/in-netns cargo nextest run -p gateway-tests --test interop`.
+#![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod baresip;
 mod ffmpeg;

@@ -103,7 +103,7 @@ impl Agents {
 fn bind_even() -> UdpSocket {
     loop {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        if socket.local_addr().unwrap().port() % 2 == 0 {
+        if socket.local_addr().unwrap().port().is_multiple_of(2) {
             socket.set_read_timeout(Some(PATIENCE)).unwrap();
             return socket;
         }
