@@ -12,9 +12,7 @@
  * @property {() => number} speex_packet
  * @property {() => number} speex_packet_bytes
  * @property {(mode: number, quality: number, complexity: number) => void} speex_encoder
- * @property {(on: number) => void} speex_encoder_silence
  * @property {(samples: number) => number} speex_encode
- * @property {() => number} speex_transmit
  * @property {(mode: number) => void} speex_decoder
  * @property {(bytes: number) => number} speex_decode
  * @property {() => number} speex_conceal

@@ -220,7 +220,9 @@ impl Responses<'_> {
         let count = 1 << self.book.bits;
         let (energies, scores) = (&self.energies[..count], &mut scores[..count]);
         let wanted = &wanted[..self.length::<N>()];
-        if self.book.signed {
+        if SMALL {
+            simd::any_shape_scores::<N>(self.simd, self.book.signed, wanted, self.shapes, energies, scores);
+        } else if self.book.signed {
             simd::signed_shape_scores::<N>(self.simd, wanted, self.shapes, energies, scores);
         } else {
             simd::shape_scores::<N>(self.simd, wanted, self.shapes, energies, scores);

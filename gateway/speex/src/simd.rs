@@ -1270,17 +1270,7 @@ entry! {
 
 #[inline(always)]
 fn shape_scores_kernel<V: Lanes, const N: usize>(wanted: &[f32], shapes: &[f32], energies: &[f32], scores: &mut [f32]) {
-    let count = energies.len();
-    let length = length::<N>(wanted.len());
-    let wanted = &wanted[..length];
-    let (shapes, scores) = (&shapes[..length * count], &mut scores[..count]);
-    for at in (0..count / LANES * LANES).step_by(LANES) {
-        let mut sum = V::splat(0.0);
-        for (k, &w) in wanted.iter().enumerate() {
-            sum = sum.add(V::splat(w).mul(V::load(shapes, k * count + at)));
-        }
-        sum.sub(V::load(energies, at)).store(scores, at);
-    }
+    any_shape_scores_kernel::<V, N>(false, wanted, shapes, energies, scores);
 }
 
 entry! {
@@ -1296,6 +1286,23 @@ fn signed_shape_scores_kernel<V: Lanes, const N: usize>(
     energies: &[f32],
     scores: &mut [f32],
 ) {
+    any_shape_scores_kernel::<V, N>(true, wanted, shapes, energies, scores);
+}
+
+entry! {
+    /// [`shape_scores`] or, if `signed`, [`signed_shape_scores`]: both in one, where code has to be short.
+    any_shape_scores[N](signed: bool, wanted: &[f32], shapes: &[f32], energies: &[f32], scores: &mut [f32]),
+    any_shape_scores_kernel
+}
+
+#[inline(always)]
+fn any_shape_scores_kernel<V: Lanes, const N: usize>(
+    signed: bool,
+    wanted: &[f32],
+    shapes: &[f32],
+    energies: &[f32],
+    scores: &mut [f32],
+) {
     let count = energies.len();
     let length = length::<N>(wanted.len());
     let wanted = &wanted[..length];
@@ -1305,7 +1312,10 @@ fn signed_shape_scores_kernel<V: Lanes, const N: usize>(
         for (k, &w) in wanted.iter().enumerate() {
             sum = sum.add(V::splat(w).mul(V::load(shapes, k * count + at)));
         }
-        sum.max(V::splat(0.0).sub(sum)).sub(V::load(energies, at)).store(scores, at);
+        if signed {
+            sum = sum.max(V::splat(0.0).sub(sum));
+        }
+        sum.sub(V::load(energies, at)).store(scores, at);
     }
 }
 
