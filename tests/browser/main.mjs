@@ -7,7 +7,10 @@ import { startBrowser, startGateway } from './rig.mjs';
 
 const wanted = process.argv[2] ?? '';
 if (process.env.SHOTS) mkdirSync(process.env.SHOTS, { recursive: true });
-const gateway = await startGateway();
+const gateway = await startGateway().catch((error) => {
+  console.log(`FAILED  ${error.message}\n\n0 passed, 1 failed`);
+  process.exit(1);
+});
 const browser = await startBrowser();
 let passed = 0, failed = 0;
 for (const [name, test] of Object.entries({ ...tests, ...videoio, ...firefox }).filter(([name]) => name.includes(wanted))) {

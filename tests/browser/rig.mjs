@@ -39,6 +39,11 @@ export async function startGateway() {
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => { log = (log + data).slice(-20_000); });
   const page = `http://127.0.0.1:${http}`;
   await until('the gateway', () => fetch(`${page}/healthz`).then((r) => r.ok, () => false));
+  const root = await fetch(page).then((response) => response.text());
+  if (!root.includes('<web-phone')) {
+    child.kill('SIGTERM');
+    throw new Error(`the gateway serves no web phone (a debug build reads it from where it was built): ${root.slice(0, 80)}`);
+  }
   return { page, sip, log: () => log, stop: () => child.kill('SIGTERM') };
 }
 
