@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
-/// From the signal to the end of the process at the latest (issue 2 item 6).
+/// From the signal to the end of the process at the latest.
 pub const GRACE: Duration = Duration::from_secs(5);
 
 /// How long phones have to hang up and un-register (their user agents give up after 4 s); the rest of [`GRACE`] is the SIP stack's.

@@ -1,4 +1,4 @@
-//! What is wrong with a datagram is answered where it can be, and harms nothing (issue 2 "Bad input"; RFC 4475, RFC 5118).
+//! What is wrong with a datagram is answered where it can be, and harms nothing (RFC 4475, RFC 5118).
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod sip_common;

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use gateway_tests::speex_corpus as corpus;
 use speex_codec::{Decoder, Encoder, MAX_FRAME_BYTES, Mode};
 
-/// What issue 3 asks for.
+/// What a page should have to fetch at most.
 const MAX_FILE_BYTES: u64 = 60_000;
 /// One packet in so many is lost.
 const LOSS: usize = 7;

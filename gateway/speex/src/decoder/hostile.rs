@@ -1,7 +1,7 @@
 //! Packets that no encoder made: random bits, well-formed frames of random fields, and mutations of both, into
 //! decoders that keep their state over them.
 //!
-//! `SPEEX_HOSTILE_PACKETS=10000000 cargo test --release -p speex-codec hostile` runs as many as issue 3 asks for.
+//! `SPEEX_HOSTILE_PACKETS=10000000 cargo test --release -p speex-codec hostile` runs ten million.
 
 extern crate std;
 
