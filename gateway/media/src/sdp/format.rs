@@ -26,44 +26,24 @@ impl Format {
             return None;
         }
         let clock_rate: u32 = clock.parse().ok()?;
-        let is = |wanted: &str| name.trim().eq_ignore_ascii_case(wanted);
+        let name = name.trim();
         match clock_rate {
-            8000 if is("pcmu") => Some(Self::Audio(Codec::Pcmu)),
-            8000 if is("pcma") => Some(Self::Audio(Codec::Pcma)),
-            8000 if is("speex") => Some(Self::Audio(Codec::SpeexNarrowband)),
-            16000 if is("speex") => Some(Self::Audio(Codec::SpeexWideband)),
-            8000 | 16000 if is("telephone-event") => Some(Self::Event { clock_rate }),
-            _ => None,
+            8000 | 16000 if name.eq_ignore_ascii_case("telephone-event") => Some(Self::Event { clock_rate }),
+            _ => Codec::from_rtpmap(name, clock_rate).map(Self::Audio),
         }
     }
 
     /// What a payload type means without an rtpmap (RFC 3551 table 4).
     pub(super) fn from_static(payload_type: u8) -> Option<Self> {
-        match payload_type {
-            0 => Some(Self::Audio(Codec::Pcmu)),
-            8 => Some(Self::Audio(Codec::Pcma)),
-            _ => None,
-        }
+        Codec::from_static_payload_type(payload_type).map(Self::Audio)
     }
 
     /// Our spelling for an rtpmap.
-    pub(super) fn encoding(self) -> &'static str {
+    fn encoding(self) -> String {
         match self {
-            Self::Audio(Codec::SpeexNarrowband) => "speex/8000",
-            Self::Audio(Codec::SpeexWideband) => "speex/16000",
-            Self::Audio(Codec::Pcmu) => "PCMU/8000",
-            Self::Audio(Codec::Pcma) => "PCMA/8000",
-            Self::Event { clock_rate: 16000 } => "telephone-event/16000",
-            Self::Event { .. } => "telephone-event/8000",
+            Self::Audio(codec) => format!("{}/{}", codec.info().rtp_name, codec.clock_rate()),
+            Self::Event { clock_rate } => format!("telephone-event/{clock_rate}"),
         }
-    }
-}
-
-/// The RTP clock of a codec in Hz.
-pub(super) fn clock_rate(codec: Codec) -> u32 {
-    match codec {
-        Codec::SpeexWideband => 16000,
-        Codec::SpeexNarrowband | Codec::Pcmu | Codec::Pcma => 8000,
     }
 }
 
@@ -107,7 +87,7 @@ impl Capabilities {
     }
 
     fn has_clock(&self, rate: u32) -> bool {
-        self.audio.iter().any(|ours| clock_rate(ours.codec) == rate)
+        self.audio.iter().any(|ours| ours.codec.clock_rate() == rate)
     }
 }
 
@@ -122,7 +102,7 @@ pub(super) struct Row {
 
 impl Row {
     pub(super) fn ours(payload_type: u8, format: Format) -> Self {
-        Self { payload_type, format, spelling: format.encoding().to_owned() }
+        Self { payload_type, format, spelling: format.encoding() }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{
     Agreement, Direction, Negotiated, PayloadFormat, SdpError, TelephoneEvent,
     description::{MediaLine, Payload},
-    format::{Capabilities, Format, Row, clock_rate},
+    format::{Capabilities, Format, Row},
 };
 use crate::codec::Codec;
 
@@ -27,7 +27,7 @@ pub(super) fn match_offer(line: &MediaLine, capabilities: &Capabilities) -> Opti
         }
     }
     let has_clock =
-        |rate| common.iter().any(|c| matches!(c.ours.format, Format::Audio(codec) if clock_rate(codec) == rate));
+        |rate| common.iter().any(|c| matches!(c.ours.format, Format::Audio(codec) if codec.clock_rate() == rate));
     let (has_audio, has_wideband) = (has_clock(8000) || has_clock(16000), has_clock(16000));
     // An event's clock is its stream's (RFC 4733 section 2.1); 8000 beside wideband is what siprtmp and its like do, so it stays.
     common.retain(|c| c.ours.format != Format::Event { clock_rate: 16000 } || has_wideband);
@@ -64,7 +64,7 @@ pub(super) fn agree(line: &MediaLine, common: &[Common], direction: Direction) -
     let (codec, theirs, _) =
         common.iter().find_map(audio).ok_or(SdpError::NothingInCommon("no audio format of ours"))?;
     let events: Vec<_> = common.iter().filter_map(event).collect();
-    let telephone_event = events.iter().find(|(rate, ..)| *rate == clock_rate(codec)).or(events.first());
+    let telephone_event = events.iter().find(|(rate, ..)| *rate == codec.clock_rate()).or(events.first());
     let negotiated = Negotiated {
         remote_rtp: line.rtp_address(),
         remote_rtcp: line.rtcp_address(),
