@@ -70,6 +70,7 @@ async fn without_a_list_all_is_offered_and_the_rate_argument_swaps_the_two_speex
         formats.iter().map(|(number, name)| (*number, (*name).to_owned())).collect()
     };
     let rest = [(0, "pcmu/8000"), (8, "pcma/8000"), (101, "telephone-event/8000")];
+    // What siprtmp does not know stands behind what it does.
     assert_eq!(first(&wide), named(&[&[(96, "speex/16000"), (98, "speex/8000")][..], &rest].concat()));
 
     let login = Login::anonymous(&format!("nina@{}", stage.peer.domain()));

@@ -25,6 +25,7 @@ pub(crate) fn everything(rate: SpeexRate) -> Capabilities {
     let formats = [(96, first), (98, second), (0, Codec::Pcmu), (8, Codec::Pcma)];
     Capabilities::new(formats.map(|(payload_type, codec)| PayloadFormat { payload_type, codec }), true)
         .expect("the table names four audio codecs")
+        .offering_comfort_noise()
 }
 
 /// The arguments of `accepted`: the first word of the list, in list order, that the peer has.

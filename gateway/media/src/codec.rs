@@ -111,6 +111,12 @@ impl Codec {
         self.info().sample_rate
     }
 
+    /// Whether pauses of this codec are filled by RFC 3389 comfort noise at 8000 Hz: one that has no silence of its own
+    /// and whose RTP clock is that of the noise.
+    pub const fn uses_comfort_noise(self) -> bool {
+        self.clock_rate() == 8000 && !self.is_speex()
+    }
+
     /// Narrowband or wideband Speex.
     pub const fn is_speex(self) -> bool {
         matches!(self.info().framing, Framing::SpeexFrames)

@@ -149,7 +149,8 @@ impl Latch {
 fn payload_types(negotiated: &Negotiated) -> u128 {
     let formats = negotiated.receive.iter().map(|format| format.payload_type);
     let events = negotiated.receive_events.iter().map(|event| event.payload_type);
-    formats.chain(events).filter(|&number| number < 128).fold(0, |set, number| set | 1 << number)
+    let noise = negotiated.receive_comfort_noise;
+    formats.chain(events).chain(noise).filter(|&number| number < 128).fold(0, |set, number| set | 1 << number)
 }
 
 /// Counts the packet for its source; returns how many have come in sequence.

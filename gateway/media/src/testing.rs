@@ -226,6 +226,8 @@ pub(crate) fn negotiated(codec: crate::codec::Codec) -> crate::sdp::Negotiated {
         receive: vec![format],
         telephone_event: Some(event),
         receive_events: vec![event],
+        comfort_noise: None,
+        receive_comfort_noise: None,
         direction: Direction::SendRecv,
         ptime_ms: 20,
     }

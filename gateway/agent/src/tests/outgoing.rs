@@ -18,7 +18,7 @@ fn failed(code: u16, phrase: &str) -> SipEvent {
 fn a_call_without_a_list_is_accepted_without_arguments() {
     let mut rig = Rig::registered();
     let sent = rig.command(invite("sip:bob@home.com;transport=udp", None));
-    assert_eq!(sent, ["1 INVITE sip:bob@home.com;transport=udp [96 98 0 8 101 100] sendrecv"]);
+    assert_eq!(sent, ["1 INVITE sip:bob@home.com;transport=udp [96 98 0 8 101 100 13] sendrecv"]);
     assert_eq!(rig.agent.rtp_in_use(), Some(our_rtp()));
     assert_eq!(rig.sip(progress(180, "Ringing", None)), ["tell ringing 180 Ringing"]);
     let up = rig.sip(answered(Some(SPEEX_PHONE)));
@@ -97,7 +97,7 @@ fn the_phone_may_call_again_while_the_cancelled_call_still_ends() {
     let mut rig = Rig::registered();
     rig.command(invite("bob", None));
     rig.command(Command::Bye);
-    assert_eq!(rig.command(invite("carol", None)), ["3 INVITE sip:carol@example.com [96 98 0 8 101 100] sendrecv"]);
+    assert_eq!(rig.command(invite("carol", None)), ["3 INVITE sip:carol@example.com [96 98 0 8 101 100 13] sendrecv"]);
     assert!(rig.sip(failed(487, "Request Terminated")).is_empty());
     assert_eq!(rig.agent.rtp_in_use(), Some(our_rtp()));
 }
@@ -199,7 +199,7 @@ fn the_rate_narrowband_swaps_the_default_offer() {
     rig.command(Command::Connect(Account { password: None, rate: SpeexRate::Narrowband, ..alice() }));
     let sent = rig.raw(Input::Command(invite("bob", None)));
     let Output::Sip(SipAction::Invite { sdp, .. }) = &sent[0] else { panic!("{sent:?}") };
-    assert!(sdp.contains("m=audio 40000 RTP/AVP 96 98 0 8 101 100\r\n"));
+    assert!(sdp.contains("m=audio 40000 RTP/AVP 96 98 0 8 101 100 13\r\n"));
     assert!(sdp.contains("a=rtpmap:96 speex/8000\r\na=rtpmap:98 speex/16000\r\n"));
 }
 

@@ -1,4 +1,4 @@
-//! What stands behind a payload number: an audio codec or telephone events. SDP's spelling of each, and what we offer.
+//! What stands behind a payload number: an audio codec, comfort noise or telephone events. SDP's spelling of each, and what we offer.
 
 use super::{PayloadFormat, TelephoneEvent};
 use crate::codec::Codec;
@@ -7,7 +7,11 @@ use crate::codec::Codec;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     Audio(Codec),
-    Event { clock_rate: u32 },
+    /// Comfort noise at 8000 Hz (RFC 3389).
+    ComfortNoise,
+    Event {
+        clock_rate: u32,
+    },
 }
 
 /// First dynamic payload type (RFC 3551 section 3).
@@ -16,6 +20,9 @@ const FIRST_DYNAMIC: u8 = 96;
 /// shares its stream's clock (RFC 4733 section 2.1), so beside speex/16000 PJSIP and Linphone want 16000, while siprtmp knows 8000 only.
 const EVENT_8000: TelephoneEvent = TelephoneEvent { payload_type: 101, clock_rate: 8000 };
 const EVENT_16000: TelephoneEvent = TelephoneEvent { payload_type: 100, clock_rate: 16000 };
+
+/// Comfort noise has a static payload type at 8000 Hz (RFC 3389 section 4).
+const COMFORT_NOISE: u8 = 13;
 
 impl Format {
     /// Reads `name/clock[/channels]` of an rtpmap (RFC 4566 section 6); `None` for what we do not speak.
@@ -28,6 +35,7 @@ impl Format {
         let clock_rate: u32 = clock.parse().ok()?;
         let name = name.trim();
         match clock_rate {
+            8000 if name.eq_ignore_ascii_case("CN") => Some(Self::ComfortNoise),
             8000 | 16000 if name.eq_ignore_ascii_case("telephone-event") => Some(Self::Event { clock_rate }),
             _ => Codec::from_rtpmap(name, clock_rate).map(Self::Audio),
         }
@@ -35,13 +43,17 @@ impl Format {
 
     /// What a payload type means without an rtpmap (RFC 3551 table 4).
     pub(super) fn from_static(payload_type: u8) -> Option<Self> {
-        Codec::from_static_payload_type(payload_type).map(Self::Audio)
+        match payload_type {
+            COMFORT_NOISE => Some(Self::ComfortNoise),
+            _ => Codec::from_static_payload_type(payload_type).map(Self::Audio),
+        }
     }
 
     /// Our spelling for an rtpmap.
     fn encoding(self) -> String {
         match self {
             Self::Audio(codec) => format!("{}/{}", codec.info().rtp_name, codec.clock_rate()),
+            Self::ComfortNoise => "CN/8000".to_owned(),
             Self::Event { clock_rate } => format!("telephone-event/{clock_rate}"),
         }
     }
@@ -52,6 +64,7 @@ impl Format {
 pub struct Capabilities {
     audio: Vec<PayloadFormat>,
     telephone_events: bool,
+    offers_comfort_noise: bool,
 }
 
 impl Capabilities {
@@ -64,13 +77,20 @@ impl Capabilities {
                 kept.push(format);
             }
         }
-        (!kept.is_empty()).then_some(Self { audio: kept, telephone_events })
+        (!kept.is_empty()).then_some(Self { audio: kept, telephone_events, offers_comfort_noise: false })
+    }
+
+    /// Comfort noise is offered as well, beside a codec that uses it. In a peer's offer it is taken in any case.
+    #[must_use]
+    pub fn offering_comfort_noise(self) -> Self {
+        Self { offers_comfort_noise: true, ..self }
     }
 
     /// Whether we would take this in a peer's offer.
     pub(super) fn allows(&self, format: Format) -> bool {
         match format {
             Format::Audio(codec) => self.audio.iter().any(|ours| ours.codec == codec),
+            Format::ComfortNoise => self.audio.iter().any(|ours| ours.codec.uses_comfort_noise()),
             Format::Event { clock_rate: 8000 } => self.telephone_events,
             Format::Event { clock_rate } => self.telephone_events && self.has_clock(clock_rate),
         }
@@ -79,11 +99,13 @@ impl Capabilities {
     /// Every format with its preferred payload type, audio first.
     pub(super) fn rows(&self) -> Vec<Row> {
         let audio = self.audio.iter().map(|f| Row::ours(f.payload_type, Format::Audio(f.codec)));
+        let noise = (self.offers_comfort_noise && self.allows(Format::ComfortNoise))
+            .then(|| Row::ours(COMFORT_NOISE, Format::ComfortNoise));
         let events = [EVENT_8000, EVENT_16000]
             .into_iter()
             .filter(|event| self.allows(Format::Event { clock_rate: event.clock_rate }))
             .map(|event| Row::ours(event.payload_type, Format::Event { clock_rate: event.clock_rate }));
-        audio.chain(events).collect()
+        audio.chain(events).chain(noise).collect()
     }
 
     fn has_clock(&self, rate: u32) -> bool {
@@ -124,6 +146,10 @@ pub(super) fn extended(known: &[Row], wanted: Vec<Row>) -> Vec<Row> {
         rows.push(row);
     }
     // Audio before events: many peers take the first format for the codec.
-    rows.sort_by_key(|row| matches!(row.format, Format::Event { .. }));
+    rows.sort_by_key(|row| match row.format {
+        Format::Audio(_) => 0,
+        Format::Event { .. } => 1,
+        Format::ComfortNoise => 2,
+    });
     rows
 }

@@ -35,7 +35,17 @@ pub(super) fn outcome(answered: Result<(String, Agreement), SdpError>) -> String
 }
 
 fn terms(Agreement { negotiated, peer_holds }: &Agreement) -> String {
-    let Negotiated { remote_rtp, remote_rtcp, send, telephone_event, direction, ptime_ms, .. } = negotiated;
+    let Negotiated {
+        remote_rtp,
+        remote_rtcp,
+        send,
+        telephone_event,
+        comfort_noise,
+        receive_comfort_noise,
+        direction,
+        ptime_ms,
+        ..
+    } = negotiated;
     let rtp = remote_rtp.map_or("nowhere".to_owned(), |address| address.to_string());
     let rtcp = match (remote_rtp, remote_rtcp) {
         (Some(rtp), Some(rtcp)) if rtp.ip() == rtcp.ip() && rtp.port() + 1 == rtcp.port() => String::new(),
@@ -43,9 +53,14 @@ fn terms(Agreement { negotiated, peer_holds }: &Agreement) -> String {
         (_, None) => " no rtcp".to_owned(),
     };
     let dtmf = telephone_event.map_or(String::new(), |e| format!(" dtmf {}/{}", e.payload_type, e.clock_rate));
+    let noise = match (comfort_noise, receive_comfort_noise) {
+        (Some(ours), Some(_)) => format!(" noise {ours}"),
+        (None, Some(ours)) => format!(" noise to us {ours}"),
+        (_, None) => String::new(),
+    };
     let held = if *peer_holds { " held" } else { "" };
     let (number, codec) = (send.payload_type, send.codec);
-    format!("{number} {codec:?} {rtp}{rtcp} {} {ptime_ms}{dtmf}{held}", direction.attribute())
+    format!("{number} {codec:?} {rtp}{rtcp} {} {ptime_ms}{dtmf}{noise}{held}", direction.attribute())
 }
 
 /// Answers with all four codecs and telephone-event on our side.
@@ -133,9 +148,34 @@ const GOLDEN: &[(&str, &str, &str)] = &[
         "no common audio",
     ),
     (
-        "comfort noise and foreign codecs drop out",
-        "m=audio 4000 RTP/AVP 18 13 3 8",
+        "foreign codecs drop out",
+        "m=audio 4000 RTP/AVP 18 3 8",
         "audio 40000 RTP/AVP 8 > 8 Pcma 192.0.2.1:4000 sendrecv 20",
+    ),
+    (
+        "comfort noise by its static number",
+        "m=audio 4000 RTP/AVP 0 13",
+        "audio 40000 RTP/AVP 0 13 > 0 Pcmu 192.0.2.1:4000 sendrecv 20 noise 13",
+    ),
+    (
+        "comfort noise under a number of the peer's",
+        "m=audio 4000 RTP/AVP 8 118|a=rtpmap:118 cn/8000",
+        "audio 40000 RTP/AVP 8 118 > 8 Pcma 192.0.2.1:4000 sendrecv 20 noise 118",
+    ),
+    (
+        "comfort noise has no place beside Speex alone, which has its own",
+        "m=audio 4000 RTP/AVP 96 13|a=rtpmap:96 speex/8000",
+        "audio 40000 RTP/AVP 96 > 96 SpeexNarrowband 192.0.2.1:4000 sendrecv 20",
+    ),
+    (
+        "while Speex is sent no comfort noise is, though the peer may send it",
+        "m=audio 4000 RTP/AVP 96 0 13|a=rtpmap:96 speex/8000",
+        "audio 40000 RTP/AVP 96 0 13 > 96 SpeexNarrowband 192.0.2.1:4000 sendrecv 20 noise to us 13",
+    ),
+    (
+        "comfort noise at another clock is not ours",
+        "m=audio 4000 RTP/AVP 0 105|a=rtpmap:105 CN/16000",
+        "audio 40000 RTP/AVP 0 > 0 Pcmu 192.0.2.1:4000 sendrecv 20",
     ),
     ("nothing in common", "m=audio 4000 RTP/AVP 18 3", "no common audio"),
     (
@@ -325,12 +365,12 @@ fn an_answer_is_whole_and_in_the_offerers_spelling() {
 }
 
 #[test]
-fn the_default_offer_has_the_contracts_numbers_and_both_event_clocks() {
+fn the_default_offer_has_the_contracts_numbers_both_event_clocks_and_comfort_noise() {
     let expected = "v=0|o=- 1000 1 IN IP4 198.51.100.7|s=-|c=IN IP4 198.51.100.7|t=0 0|\
-        m=audio 40000 RTP/AVP 96 98 0 8 101 100|a=rtpmap:96 speex/16000|a=rtpmap:98 speex/8000|a=rtpmap:0 PCMU/8000|\
+        m=audio 40000 RTP/AVP 96 98 0 8 101 100 13|a=rtpmap:96 speex/16000|a=rtpmap:98 speex/8000|a=rtpmap:0 PCMU/8000|\
         a=rtpmap:8 PCMA/8000|a=rtpmap:101 telephone-event/8000|a=fmtp:101 0-15|a=rtpmap:100 telephone-event/16000|\
-        a=fmtp:100 0-15|a=ptime:20|a=sendrecv|";
-    assert_eq!(session(everything()).offer(), expected.replace('|', "\r\n"));
+        a=fmtp:100 0-15|a=rtpmap:13 CN/8000|a=ptime:20|a=sendrecv|";
+    assert_eq!(session(everything().offering_comfort_noise()).offer(), expected.replace('|', "\r\n"));
 }
 
 #[test]

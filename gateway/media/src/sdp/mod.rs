@@ -127,6 +127,11 @@ pub struct Negotiated {
     pub telephone_event: Option<TelephoneEvent>,
     /// Payload types on which the peer may send events to us.
     pub receive_events: Vec<TelephoneEvent>,
+    /// Payload type of comfort noise (RFC 3389, 8000 Hz) that we may send in pauses: only if both sides have it and the
+    /// codec that we send has no silence of its own.
+    pub comfort_noise: Option<u8>,
+    /// Payload type on which the peer may send comfort noise to us.
+    pub receive_comfort_noise: Option<u8>,
     /// Which way media flows, from our side.
     pub direction: Direction,
     /// Packet time in milliseconds that we send (`a=ptime`, RFC 4566 section 6); 20 unless the peer asks otherwise.

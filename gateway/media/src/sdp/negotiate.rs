@@ -31,6 +31,8 @@ pub(super) fn match_offer(line: &MediaLine, capabilities: &Capabilities) -> Opti
     let (has_audio, has_wideband) = (has_clock(8000) || has_clock(16000), has_clock(16000));
     // An event's clock is its stream's (RFC 4733 section 2.1); 8000 beside wideband is what siprtmp and its like do, so it stays.
     common.retain(|c| c.ours.format != Format::Event { clock_rate: 16000 } || has_wideband);
+    let quiet = common.iter().any(|c| matches!(c.ours.format, Format::Audio(codec) if codec.uses_comfort_noise()));
+    common.retain(|c| c.ours.format != Format::ComfortNoise || quiet);
     has_audio.then_some(common)
 }
 
@@ -55,12 +57,13 @@ pub(super) fn match_answer(line: &MediaLine, offered: &[Row]) -> Option<Vec<Comm
 pub(super) fn agree(line: &MediaLine, common: &[Common], direction: Direction) -> Result<Agreement, SdpError> {
     let audio = |c: &Common| match c.ours.format {
         Format::Audio(codec) => Some((codec, c.theirs, c.ours.payload_type)),
-        Format::Event { .. } => None,
+        Format::ComfortNoise | Format::Event { .. } => None,
     };
     let event = |c: &Common| match c.ours.format {
         Format::Event { clock_rate } => Some((clock_rate, c.theirs, c.ours.payload_type)),
-        Format::Audio(_) => None,
+        Format::Audio(_) | Format::ComfortNoise => None,
     };
+    let noise = common.iter().find(|c| c.ours.format == Format::ComfortNoise);
     let (codec, theirs, _) =
         common.iter().find_map(audio).ok_or(SdpError::NothingInCommon("no audio format of ours"))?;
     let events: Vec<_> = common.iter().filter_map(event).collect();
@@ -80,6 +83,8 @@ pub(super) fn agree(line: &MediaLine, common: &[Common], direction: Direction) -
             .iter()
             .map(|&(clock_rate, _, ours)| TelephoneEvent { payload_type: ours, clock_rate })
             .collect(),
+        comfort_noise: noise.filter(|_| codec.uses_comfort_noise()).map(|c| c.theirs),
+        receive_comfort_noise: noise.map(|c| c.ours.payload_type),
         direction,
         ptime_ms: packet_time(line, codec),
     };
