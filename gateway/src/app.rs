@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
@@ -21,6 +22,7 @@ use crate::shutdown;
 use crate::sip::local::{Access, LocalDomain, services};
 use crate::sip::{AttachError, SipConfig, SipLimits, SipStack, SipStartError};
 use crate::web::WebServer;
+use crate::workers::{WorkerThreads, Workers};
 
 /// Everything bound, nothing served yet.
 pub struct App {
@@ -29,6 +31,7 @@ pub struct App {
     web: Option<WebServer>,
     addresses: Addresses,
     config: Config,
+    threads: WorkerThreads,
 }
 
 /// Where the program can be reached: what was asked for, with the ports that the system chose for port 0.
@@ -58,6 +61,9 @@ pub enum StartError {
     /// The SIP side.
     #[error("--sip: {0}")]
     Sip(#[from] SipStartError),
+    /// The threads of the media workers.
+    #[error("--workers: {0}")]
+    Workers(io::Error),
     /// The users that the local domain answers itself.
     #[error("--local-domain: {0}")]
     Services(#[from] AttachError),
@@ -76,7 +82,9 @@ impl App {
         let sip = SipStack::start(sip_config(&config, domain.clone())).await?;
         let ports = RtpPorts::new(sip.local_addr().ip(), config.rtp_ports.as_ref());
         services::start(&sip, &domain, &ports)?;
+        let (workers, threads) = Workers::start(config.workers).map_err(StartError::Workers)?;
         let gateway = Arc::new(Gateway {
+            workers,
             ports,
             sip,
             admission: Admission::new(AdmissionLimits {
@@ -102,7 +110,7 @@ impl App {
             sip: gateway.sip.local_addr(),
             http: web.as_ref().and_then(|web| web.local_addr().ok()),
         };
-        Ok(App { gateway, rtmp, web, addresses, config })
+        Ok(App { gateway, rtmp, web, addresses, config, threads })
     }
 
     /// Where the program can be reached.
@@ -141,7 +149,7 @@ impl App {
 
     /// Serves until `stop` is ready, then hangs up, un-registers and ends, all within [`shutdown::GRACE`].
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let App { gateway, rtmp, web, addresses, config } = self;
+        let App { gateway, rtmp, web, addresses, config, threads } = self;
         info!(rtmp = %addresses.rtmp, sip = %addresses.sip, http = ?addresses.http, "started");
         let web = web.map(|web| tokio::spawn(web.run(gateway.clone(), config, addresses)));
         tokio::select! {
@@ -159,6 +167,7 @@ impl App {
         if let Some(web) = web {
             web.abort();
         }
+        drop(threads);
         info!("ended");
     }
 }
@@ -167,7 +176,7 @@ async fn accept_phones(gateway: &Arc<Gateway>, source: &TcpSource) {
     loop {
         let (stream, peer) = source.accept().await;
         if let Ok(permit) = admit(gateway, peer) {
-            serve(gateway, stream, peer, permit);
+            serve(gateway, stream, peer, permit, std::future::ready);
         }
     }
 }
@@ -181,11 +190,28 @@ pub(crate) fn admit(gateway: &Gateway, peer: SocketAddr) -> Result<PhonePermit, 
     })
 }
 
-/// Gives a phone that was let in a task of its own, whatever its bytes travel on.
-pub(crate) fn serve(gateway: &Arc<Gateway>, stream: impl ByteStream, peer: SocketAddr, permit: PhonePermit) {
-    if let Some(connection) = Connection::new(gateway.clone(), stream, peer, permit) {
-        tokio::spawn(connection);
-    }
+/// Gives a phone that was let in a task of its own on a media worker. `dress` makes of its socket what its bytes travel on.
+pub(crate) fn serve<S, D>(
+    gateway: &Arc<Gateway>,
+    socket: TcpStream,
+    peer: SocketAddr,
+    permit: PhonePermit,
+    dress: impl FnOnce(TcpStream) -> D + Send + 'static,
+) where
+    S: ByteStream,
+    D: Future<Output = S> + Send + 'static,
+{
+    let (gateway, socket) = (gateway.clone(), socket.into_std());
+    gateway.workers.clone().place(async move |place| {
+        // A socket belongs to the runtime that waits for it.
+        let stream = match socket.and_then(TcpStream::from_std) {
+            Ok(socket) => dress(socket).await,
+            Err(error) => return warn!(%peer, %error, "a phone's socket cannot be moved to its worker"),
+        };
+        if let Some(connection) = Connection::new(gateway, stream, peer, permit, place) {
+            tokio::spawn(connection);
+        }
+    });
 }
 
 fn local_domain(config: &Config) -> LocalDomain {

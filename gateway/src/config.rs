@@ -61,6 +61,8 @@ pub struct Config {
     pub max_phones_per_address: usize,
     /// Calls at one time.
     pub max_calls: usize,
+    /// Threads that phones live on, at least 1.
+    pub workers: usize,
     /// How log lines look.
     pub log_format: LogFormat,
     /// Whether SIP and RTMP messages are logged.
@@ -179,6 +181,10 @@ impl Config {
         let exposed = sip.iter().chain(&http).chain([&rtmp]).any(|address| !address.ip().is_loopback());
         let max_phones = settings.max_phones.unwrap_or(10_000);
         let max_calls = settings.max_calls.unwrap_or(5_000);
+        let workers = settings.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        if !(1..=WORKERS_MAX).contains(&workers) {
+            return wrong("workers", "allowed: 1 to 1024");
+        }
         for (key, limit) in [
             ("max-phones", Some(max_phones)),
             ("max-calls", Some(max_calls)),
@@ -207,6 +213,7 @@ impl Config {
             max_phones_per_ip: settings.limits.phones_per_ip,
             max_phones_per_address: settings.limits.phones_per_address.unwrap_or(1),
             max_calls,
+            workers,
             log_format: settings.log_format.unwrap_or_default(),
             debug: settings.debug.unwrap_or(false),
             limits: session_limits(&settings.limits)?,
@@ -245,6 +252,9 @@ impl Config {
         text
     }
 }
+
+/// More threads than any machine has cores.
+const WORKERS_MAX: usize = 1_024;
 
 fn loopback(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
@@ -380,6 +390,7 @@ mod tests {
             local-domain = "Example.COM"
             max-phones = 7
             max-calls = 3
+            workers = 3
             log-format = "json"
             debug = true
             password-arguments = false
@@ -400,6 +411,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!((config.max_phones, config.max_calls, config.max_phones_per_ip), (7, 3, Some(4)));
+        assert_eq!(config.workers, 3);
         assert_eq!((config.max_phones_per_address, Config::default().max_phones_per_address), (2, 1));
         assert_eq!(config.local_domain, "example.com");
         assert_eq!((config.http, config.debug, config.log_format), (None, true, LogFormat::Json));
@@ -468,6 +480,7 @@ mod tests {
         assert!(error("sip = []").starts_with("sip: "));
         assert!(error("frame-ancestors = [\"none\", \"self\"]").starts_with("frame-ancestors: "));
         assert!(error("max-calls = 0").contains("1 or more"));
+        assert!(error("workers = 0").contains("1 to 1024"));
         assert!(error("[limits]\nidle-seconds = 5").contains("ping"));
     }
 

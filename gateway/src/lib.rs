@@ -13,3 +13,4 @@ pub mod rtp_io;
 pub mod shutdown;
 pub mod sip;
 pub mod web;
+pub mod workers;

@@ -24,7 +24,8 @@ fn main() -> ExitCode {
     )
 }
 
-#[tokio::main]
+/// The main thread accepts, and runs SIP and HTTP; phones live on the media workers.
+#[tokio::main(flavor = "current_thread")]
 async fn serve(config: Config) -> Result<(), Box<dyn Error>> {
     logging::start(config.log_format, config.debug);
     // Watched from here on, so that a signal during the start is not lost.

@@ -55,6 +55,9 @@ pub(super) struct Settings {
     /// Calls at one time [default: 5000].
     #[arg(long, value_name = "N", env = "RTMP_SIP_GATEWAY_MAX_CALLS")]
     pub(super) max_calls: Option<usize>,
+    /// Threads that phones live on [default: one a core].
+    #[arg(long, value_name = "N", env = "RTMP_SIP_GATEWAY_WORKERS")]
+    pub(super) workers: Option<usize>,
     /// How log lines look [default: text].
     #[arg(long, value_name = "FORMAT", env = "RTMP_SIP_GATEWAY_LOG_FORMAT")]
     pub(super) log_format: Option<LogFormat>,
@@ -157,6 +160,7 @@ impl Settings {
             local_domain: self.local_domain.or(other.local_domain),
             max_phones: self.max_phones.or(other.max_phones),
             max_calls: self.max_calls.or(other.max_calls),
+            workers: self.workers.or(other.workers),
             log_format: self.log_format.or(other.log_format),
             debug: self.debug.or(other.debug),
             password_arguments: self.password_arguments.or(other.password_arguments),

@@ -30,6 +30,7 @@ use super::line::{Line, Told};
 use super::outbox::PhoneAudio;
 use super::wire::Wire;
 use crate::metrics::GaugeGuard;
+use crate::workers::Place;
 
 /// Bytes taken from the stream in one go: on the stack of a poll, so idle phones do not pay for it.
 const READ: usize = 8 * 1024;
@@ -60,12 +61,13 @@ pub struct Connection<S> {
     seat: Seat,
     span: Span,
     _permit: PhonePermit,
+    _place: Place,
     _counted: GaugeGuard,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     /// A connection just accepted from `peer`. `None` if the gateway is closing.
-    pub fn new(gateway: Arc<Gateway>, socket: S, peer: SocketAddr, permit: PhonePermit) -> Option<Self> {
+    pub fn new(gateway: Arc<Gateway>, socket: S, peer: SocketAddr, permit: PhonePermit, place: Place) -> Option<Self> {
         let now = Instant::now();
         let (seat, farewell) = gateway.directory.enter()?;
         let session = Box::new(ServerSession::new(now, gateway.limits, rand::random()));
@@ -84,6 +86,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             seat,
             span,
             _permit: permit,
+            _place: place,
             _counted: counted,
             gateway,
         })

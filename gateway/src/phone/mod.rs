@@ -16,6 +16,7 @@ use crate::access::WebAccess;
 use crate::metrics::Metrics;
 use crate::rtp_io::RtpPorts;
 use crate::sip::SipStack;
+use crate::workers::Workers;
 
 pub mod admission;
 mod connection;
@@ -35,6 +36,8 @@ pub struct Gateway {
     pub sip: SipStack,
     /// Where calls get their RTP ports.
     pub ports: Arc<RtpPorts>,
+    /// The threads that phones live on.
+    pub workers: Workers,
     /// Who is let in.
     pub admission: Arc<admission::Admission>,
     /// Who is connected.

@@ -110,8 +110,8 @@ async fn phone(gateway: Arc<Gateway>, upgraded: OnUpgrade, peer: SocketAddr, per
         Ok(Ok(parts)) => {
             let socket = parts.io.into_inner();
             prepare(&socket);
-            let stream = WebSocketStream::new(socket, &parts.read_buf).await;
-            app::serve(&gateway, stream, peer, permit);
+            let dress = async move |socket| WebSocketStream::new(socket, &parts.read_buf).await;
+            app::serve(&gateway, socket, peer, permit, dress);
         }
         Ok(Err(_)) => debug!(%peer, "WebSocket on something else than TCP"),
         Err(error) => debug!(%peer, %error, "WebSocket"),
