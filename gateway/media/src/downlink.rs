@@ -220,19 +220,18 @@ impl Downlink {
     /// Counters.
     pub fn stats(&self) -> DownlinkStats {
         let jitter = self.jitter.stats();
-        let mut stats = DownlinkStats {
+        let (packets, missing) = self.sources.totals();
+        DownlinkStats {
+            packets,
+            // RFC 3550 counts a duplicate as if it made up for a loss, and what came too late as if it had been heard.
+            lost: (missing + (jitter.duplicated + jitter.late) as i64).max(0) as u64,
             late: jitter.late,
             duplicated: jitter.duplicated,
             reordered: jitter.reordered,
             source_changes: self.sources.changes(),
+            jitter: self.sources.jitter(),
             ..self.stats
-        };
-        if let Some(reception) = self.sources.current() {
-            stats.packets = reception.packets();
-            stats.lost = reception.lost().max(0) as u64;
-            stats.jitter = reception.jitter();
         }
-        stats
     }
 
     /// What a payload type stands for, and its clock rate.

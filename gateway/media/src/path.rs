@@ -106,7 +106,7 @@ impl MediaPath {
         Self {
             uplink: Uplink::new(now, &negotiated, ssrc, initial_sequence, initial_timestamp),
             downlink: Downlink::new(now, &negotiated, phone_codec, RtmpTimestamp(config.rtmp_base_ms)),
-            rtcp: RtcpSession::new(now, ssrc, config.cname, config.ntp_base),
+            rtcp: RtcpSession::new(now, ssrc, initial_sequence, config.cname, config.ntp_base),
             reports: negotiated.remote_rtcp.is_some(),
             malformed: 0,
             stopped: false,

@@ -45,6 +45,7 @@ pub enum RtcpError {
 #[derive(Debug)]
 pub struct RtcpSession {
     ssrc: u32,
+    first_sequence: u16,
     cname: String,
     start: Instant,
     ntp_base: u64,
@@ -59,13 +60,15 @@ pub struct RtcpSession {
 }
 
 impl RtcpSession {
-    /// Sets the first report to half an interval from now (section 6.2). `ssrc` and `ntp_base` seed the intervals.
-    pub fn new(now: Instant, ssrc: u32, mut cname: String, ntp_base: u64) -> Self {
+    /// Sets the first report to half an interval from now (section 6.2). `ssrc` and `ntp_base` seed the intervals;
+    /// `first_sequence` is that of our stream.
+    pub fn new(now: Instant, ssrc: u32, first_sequence: u16, mut cname: String, ntp_base: u64) -> Self {
         while cname.len() > MAX_CNAME_BYTES {
             cname.pop();
         }
         let mut session = Self {
             ssrc,
+            first_sequence,
             cname,
             start: now,
             ntp_base,
@@ -172,9 +175,12 @@ impl RtcpSession {
             return;
         }
         let jitter = block.interarrival_jitter() as f64 / clock_rate as f64;
+        // The turns of the sequence number are counted from where the stream began.
+        let ahead = block.extended_sequence_number().wrapping_sub(self.first_sequence as u32);
         self.remote = RemoteReport {
             fraction_lost: block.fraction_lost(),
             cumulative_lost: ((block.cumulative_lost() << 8) as i32) >> 8, // sign of 24 bits
+            expected: ahead.wrapping_add(1),
             jitter: Duration::from_secs_f64(jitter.min(60.0)),
             reports: self.remote.reports + 1,
         };
@@ -230,7 +236,7 @@ mod tests {
     const NTP: u64 = 0xE000_0000_4000_0000;
 
     fn session(ssrc: u32) -> RtcpSession {
-        RtcpSession::new(epoch(), ssrc, format!("{ssrc}@example"), NTP)
+        RtcpSession::new(epoch(), ssrc, 0, format!("{ssrc}@example"), NTP)
     }
 
     fn totals(packets: u32) -> SenderTotals {
@@ -282,6 +288,7 @@ mod tests {
         near.receive(answer_time + one_way, &from_far, 8000).unwrap();
         let remote = near.remote();
         assert_eq!((remote.fraction_lost, remote.cumulative_lost, remote.reports), (64, 25, 1));
+        assert_eq!(remote.expected, 100);
         let round_trip = near.round_trip().unwrap().as_secs_f64();
         assert!((round_trip - 0.070).abs() < 0.001, "{round_trip}");
     }

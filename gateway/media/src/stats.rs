@@ -32,6 +32,8 @@ pub struct UplinkStats {
     pub octets: u64,
     /// 20 ms frames dropped because they waited too long.
     pub dropped_frames: u64,
+    /// 20 ms frames of comfort noise sent where the phone's audio did not come.
+    pub filled_frames: u64,
     /// Digits sent.
     pub digits: u64,
 }
@@ -39,7 +41,7 @@ pub struct UplinkStats {
 /// SIP to phone.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DownlinkStats {
-    /// RTP packets received from the current source.
+    /// RTP packets received.
     pub packets: u64,
     /// RTP payload bytes received.
     pub octets: u64,
@@ -74,6 +76,8 @@ pub struct RemoteReport {
     pub fraction_lost: u8,
     /// Packets lost since the start.
     pub cumulative_lost: i32,
+    /// Packets that should have come since the start, by the highest sequence number that the peer has seen.
+    pub expected: u32,
     /// Interarrival jitter that the peer saw.
     pub jitter: Duration,
     /// Reports received.

@@ -216,16 +216,8 @@ impl Leg {
             up.path.stop(now);
         }
         while self.poll_output().is_some() {}
-        if let Some(up) = &self.up {
-            let stats = up.path.stats();
-            info!(
-                seconds = now.saturating_duration_since(up.since).as_secs(),
-                sent = stats.uplink.packets,
-                received = stats.downlink.packets,
-                lost = stats.downlink.lost,
-                strangers = up.latch.rejected(),
-                "media down"
-            );
+        if let (Some(up), Some(figures)) = (&self.up, self.figures(now)) {
+            figures.log(up.latch.rejected());
         }
     }
 }

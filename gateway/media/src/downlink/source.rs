@@ -28,6 +28,8 @@ pub(super) struct Sources {
     current: Option<Source>,
     candidate: Option<(u32, SequenceNumber, u16)>,
     changes: u64,
+    /// Packets and losses of the sources before.
+    past: (u64, i64),
 }
 
 struct Source {
@@ -38,11 +40,19 @@ struct Source {
 
 impl Sources {
     pub(super) fn new(start: Instant) -> Self {
-        Self { start, current: None, candidate: None, changes: 0 }
+        Self { start, current: None, candidate: None, changes: 0, past: (0, 0) }
     }
 
-    pub(super) fn current(&self) -> Option<&Reception> {
-        self.current.as_ref().map(|source| &source.reception)
+    /// Interarrival jitter of the current source.
+    pub(super) fn jitter(&self) -> Duration {
+        self.current.as_ref().map_or(Duration::ZERO, |source| source.reception.jitter())
+    }
+
+    /// Packets received, and those expected that have not come, each duplicate counted against one; of all sources.
+    pub(super) fn totals(&self) -> (u64, i64) {
+        let reception = self.current.as_ref().map(|source| &source.reception);
+        let (packets, lost) = reception.map_or((0, 0), |reception| (reception.packets(), reception.lost()));
+        (self.past.0 + packets, self.past.1 + lost)
     }
 
     pub(super) fn reception(&mut self) -> Option<&mut Reception> {
@@ -85,6 +95,7 @@ impl Sources {
         let at = end.map_or(position, |end| end.max(position));
         let mut reception = Reception::new(now, packet.ssrc, clock_rate, packet.sequence);
         reception.received(now, packet.sequence, sampled);
+        self.past = self.totals();
         self.current = Some(Source { reception, newest: (packet.timestamp, at, now) });
         self.candidate = None;
         Heard::New(at)

@@ -98,6 +98,7 @@ pub fn figures_of(figures: Option<&Figures>) -> Value {
     let codec = |codec: call_media::codec::Codec| format!("{}/{}", codec.info().rtp_name, codec.clock_rate());
     let millis = |time: std::time::Duration| Value::Number((time.as_secs_f64() * 10_000.0).round() / 10.0);
     let frames = |count: u64| number(count * 20);
+    let score = |score: f64| Value::Number((score * 100.0).round() / 100.0);
     let (up, down, remote) = (&figures.path.uplink, &figures.path.downlink, &figures.path.remote);
     let reported = |value: Value| if remote.reports > 0 { value } else { Value::Null };
     Object::new()
@@ -107,6 +108,7 @@ pub fn figures_of(figures: Option<&Figures>) -> Value {
         .with("packetsSent", number(up.packets))
         .with("bytesSent", number(up.octets))
         .with("droppedMs", frames(up.dropped_frames))
+        .with("filledMs", frames(up.filled_frames))
         .with("packetsReceived", number(down.packets))
         .with("bytesReceived", number(down.octets))
         .with("lost", number(down.lost))
@@ -118,7 +120,8 @@ pub fn figures_of(figures: Option<&Figures>) -> Value {
         .with("rttMs", figures.path.round_trip.map_or(Value::Null, millis))
         .with("remoteLost", reported(Value::Number(remote.cumulative_lost.into())))
         .with("remoteJitterMs", reported(millis(remote.jitter)))
-        .with("mos", (figures.opinion_score() * 100.0).round() / 100.0)
+        .with("mos", score(figures.incoming_score()))
+        .with("remoteMos", figures.outgoing_score().map_or(Value::Null, score))
         .into()
 }
 
@@ -225,7 +228,7 @@ mod tests {
         assert_eq!((name, text("codec"), text("phoneCodec")), ("stats", "PCMU/8000", "speex/16000"));
         assert_eq!((number("seconds"), number("packetsReceived"), number("concealedMs")), (5.0, 50.0, 60.0));
         assert_eq!((number("rttMs"), object.get("remoteLost")), (12.3, Some(&Value::Null)));
-        assert_eq!(number("mos"), 4.39);
+        assert_eq!((number("mos"), object.get("remoteMos")), (4.39, Some(&Value::Null)));
         assert_eq!(figures_of(None), Value::Null);
     }
 }
