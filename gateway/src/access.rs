@@ -75,6 +75,11 @@ impl WebAccess {
         WebAccess { secret, accounts, tokens_only }
     }
 
+    /// Whether `account`, as the phone wrote it, has something in it that could be guessed: a password or a token.
+    pub fn are_credentials(&self, account: &Account) -> bool {
+        account.password.is_some() || (self.secret.is_some() && account.login.as_deref().is_some_and(is_like_a_token))
+    }
+
     /// What `account`, as the phone wrote it, is to be at `time`: with the credentials of its token, if it has one.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ use crate::config::{Config, Registrar, Secret};
 use crate::listen::{ByteStream, TcpSource};
 use crate::metrics::Metrics;
 use crate::phone::admission::{Admission, AdmissionLimits, PhonePermit, Refusal};
+use crate::phone::attempts::{AttemptLimits, Attempts};
 use crate::phone::directory::Directory;
 use crate::phone::{Connection, Gateway};
 use crate::rtp_io::RtpPorts;
@@ -91,6 +92,10 @@ impl App {
                 phones: config.max_phones,
                 phones_per_ip: config.max_phones_per_ip.unwrap_or(config.max_phones),
                 calls: config.max_calls,
+            }),
+            attempts: Attempts::new(AttemptLimits {
+                burst: (config.failed_connects > 0).then_some(config.failed_connects),
+                interval: config.failed_connect_interval,
             }),
             directory: Directory::new(config.max_phones_per_address),
             metrics: Metrics::leak(),

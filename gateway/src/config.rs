@@ -12,11 +12,13 @@ use std::time::Duration;
 use rtmp_session::Limits;
 
 mod command_line;
+mod proxies;
 mod settings;
 mod values;
 pub(crate) mod web;
 
 pub use command_line::CommandLine;
+pub use proxies::{ForwardedHeader, Network};
 pub use settings::{Secret, User, WebAccount};
 pub use values::{DomainName, ExternalIp, Listen, LogFormat, PortRange, ProxyUri, SipListen, ValueError};
 pub use web::{FrameAncestor, WebOrigin};
@@ -33,6 +35,10 @@ pub struct Config {
     pub http: Option<SocketAddr>,
     /// Whose pages may use /rtmp beside the gateway's own.
     pub web_origins: Vec<WebOrigin>,
+    /// Proxies in front of the HTTP listener that are believed when they say for whom they ask.
+    pub trusted_proxies: Vec<Network>,
+    /// Where they say it.
+    pub forwarded_header: ForwardedHeader,
     /// Who may show the web phone in a frame, at least one.
     pub frame_ancestors: Vec<FrameAncestor>,
     /// Whether phones may connect without a token.
@@ -63,6 +69,10 @@ pub struct Config {
     pub max_calls: usize,
     /// Threads that phones live on, at least 1.
     pub workers: usize,
+    /// Connects that may fail in a row from one IP address; 0: any number.
+    pub failed_connects: u32,
+    /// After which time one more may fail.
+    pub failed_connect_interval: Duration,
     /// How log lines look.
     pub log_format: LogFormat,
     /// Whether SIP and RTMP messages are logged.
@@ -195,10 +205,14 @@ impl Config {
                 return wrong(key, "must be 1 or more");
             }
         }
+        let (failed_connects, failed_connect_interval) =
+            failed_connects(settings.failed_connects, settings.failed_connect_seconds)?;
         Ok(Config {
             rtmp,
             http,
             web_origins: settings.web_origins.unwrap_or_default(),
+            trusted_proxies: settings.trusted_proxies.unwrap_or_default(),
+            forwarded_header: settings.forwarded_header.unwrap_or_default(),
             frame_ancestors,
             password_arguments,
             token_secret: settings.token_secret,
@@ -214,6 +228,8 @@ impl Config {
             max_phones_per_address: settings.limits.phones_per_address.unwrap_or(1),
             max_calls,
             workers,
+            failed_connects,
+            failed_connect_interval,
             log_format: settings.log_format.unwrap_or_default(),
             debug: settings.debug.unwrap_or(false),
             limits: session_limits(&settings.limits)?,
@@ -304,6 +320,16 @@ fn check_tokens(secret: Option<&Secret>, accounts: &[WebAccount], passwords: boo
         }
     }
     Ok(())
+}
+
+/// How many connects may fail in a row, and after which time one more.
+fn failed_connects(burst: Option<u32>, seconds: Option<u64>) -> Result<(u32, Duration), ConfigError> {
+    let wrong = |key, message: &str| Err(ConfigError::Option { key, message: message.into() });
+    match (burst.unwrap_or(20), seconds.unwrap_or(10)) {
+        (burst, _) if burst > 10_000 => wrong("failed-connects", "allowed: 1 to 10000, or 0 for no limit"),
+        (_, seconds) if !(1..=900).contains(&seconds) => wrong("failed-connect-seconds", "allowed: 1 to 900"),
+        (burst, seconds) => Ok((burst, Duration::from_secs(seconds))),
+    }
 }
 
 fn session_limits(settings: &settings::LimitSettings) -> Result<Limits, ConfigError> {
@@ -481,6 +507,7 @@ mod tests {
         assert!(error("frame-ancestors = [\"none\", \"self\"]").starts_with("frame-ancestors: "));
         assert!(error("max-calls = 0").contains("1 or more"));
         assert!(error("workers = 0").contains("1 to 1024"));
+        assert!(error("failed-connect-seconds = 0").contains("1 to 900"));
         assert!(error("[limits]\nidle-seconds = 5").contains("ping"));
     }
 

@@ -99,6 +99,8 @@ pub struct Metrics {
     pub connects: Counter,
     /// `connect` commands that failed, by reason.
     pub connects_rejected: ByStatus,
+    /// `connect` commands turned away because too many had failed before.
+    pub connects_limited: Counter,
     /// Methods answered `_error`.
     pub calls_of_methods_refused: Counter,
     /// Calls that phones made.
@@ -156,6 +158,11 @@ impl Metrics {
         );
         page.counter("rtmp_connects_total", "connect commands that succeeded", self.connects.get());
         page.by_status("rtmp_connects_rejected_total", "connect commands that failed", &self.connects_rejected);
+        page.counter(
+            "rtmp_connects_limited_total",
+            "connect commands turned away because too many had failed before",
+            self.connects_limited.get(),
+        );
         page.counter("rtmp_methods_refused_total", "methods answered _error", self.calls_of_methods_refused.get());
         page.labelled(
             "calls_total",

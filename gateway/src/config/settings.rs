@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::{DomainName, ExternalIp, FrameAncestor, Listen, LogFormat, PortRange, ProxyUri, SipListen, WebOrigin};
+use super::{
+    DomainName, ExternalIp, ForwardedHeader, FrameAncestor, Listen, LogFormat, Network, PortRange, ProxyUri, SipListen,
+    WebOrigin,
+};
 
 /// One source's options. `None` leaves the word to the next source.
 #[derive(Debug, Clone, Default, clap::Args, Deserialize)]
@@ -31,6 +34,12 @@ pub(super) struct Settings {
     /// Origins whose pages may use /rtmp beside the gateway's own, `https://HOST[:PORT]` or `*`.
     #[arg(long, value_name = "ORIGIN", env = "RTMP_SIP_GATEWAY_WEB_ORIGINS", value_delimiter = ',')]
     pub(super) web_origins: Option<Vec<WebOrigin>>,
+    /// Proxies in front of the HTTP listener that are believed when they say for whom they ask: `IP` or `IP/BITS`.
+    #[arg(long, value_name = "NETWORK", env = "RTMP_SIP_GATEWAY_TRUSTED_PROXIES", value_delimiter = ',')]
+    pub(super) trusted_proxies: Option<Vec<Network>>,
+    /// The header in which they say it [default: x-forwarded-for].
+    #[arg(long, value_name = "HEADER", env = "RTMP_SIP_GATEWAY_FORWARDED_HEADER")]
+    pub(super) forwarded_header: Option<ForwardedHeader>,
     /// Pages that may show the web phone in a frame: `self`, `none` or origins [default: self].
     #[arg(long, value_name = "SOURCE", env = "RTMP_SIP_GATEWAY_FRAME_ANCESTORS", value_delimiter = ',')]
     pub(super) frame_ancestors: Option<Vec<FrameAncestor>>,
@@ -58,6 +67,12 @@ pub(super) struct Settings {
     /// Threads that phones live on [default: one a core].
     #[arg(long, value_name = "N", env = "RTMP_SIP_GATEWAY_WORKERS")]
     pub(super) workers: Option<usize>,
+    /// Connects that may fail in a row from one IP address, 0 for any number [default: 20].
+    #[arg(long, value_name = "N", env = "RTMP_SIP_GATEWAY_FAILED_CONNECTS")]
+    pub(super) failed_connects: Option<u32>,
+    /// Seconds after which one more may fail [default: 10].
+    #[arg(long, value_name = "S", env = "RTMP_SIP_GATEWAY_FAILED_CONNECT_SECONDS")]
+    pub(super) failed_connect_seconds: Option<u64>,
     /// How log lines look [default: text].
     #[arg(long, value_name = "FORMAT", env = "RTMP_SIP_GATEWAY_LOG_FORMAT")]
     pub(super) log_format: Option<LogFormat>,
@@ -152,6 +167,8 @@ impl Settings {
             tls_cert: self.tls_cert.or(other.tls_cert),
             tls_key: self.tls_key.or(other.tls_key),
             web_origins: self.web_origins.or(other.web_origins),
+            trusted_proxies: self.trusted_proxies.or(other.trusted_proxies),
+            forwarded_header: self.forwarded_header.or(other.forwarded_header),
             frame_ancestors: self.frame_ancestors.or(other.frame_ancestors),
             sip: self.sip.or(other.sip),
             sip_proxy: self.sip_proxy.or(other.sip_proxy),
@@ -161,6 +178,8 @@ impl Settings {
             max_phones: self.max_phones.or(other.max_phones),
             max_calls: self.max_calls.or(other.max_calls),
             workers: self.workers.or(other.workers),
+            failed_connects: self.failed_connects.or(other.failed_connects),
+            failed_connect_seconds: self.failed_connect_seconds.or(other.failed_connect_seconds),
             log_format: self.log_format.or(other.log_format),
             debug: self.debug.or(other.debug),
             password_arguments: self.password_arguments.or(other.password_arguments),

@@ -93,6 +93,13 @@ impl Admission {
     }
 }
 
+impl PhonePermit {
+    /// Where the phone is: its IPv4 address or IPv6 /64 network.
+    pub fn source(&self) -> IpAddr {
+        self.ip
+    }
+}
+
 /// What counts as one source: an IPv6 host owns its whole /64 (RFC 4291 section 2.5.4).
 fn network(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {

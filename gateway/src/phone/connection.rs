@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
-use phone_agent::Indication;
+use phone_agent::{Account, Indication, Topics};
 use rtmp_session::{Connect, ConnectAccepted, Event, Input, Level, Output, ServerSession, SessionError, StreamId};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
@@ -24,6 +24,7 @@ use tracing::{Span, debug, info, trace, warn};
 
 use super::Gateway;
 use super::admission::PhonePermit;
+use super::attempts::{self, Attempt};
 use super::dialect::{self, Method, status};
 use super::directory::{Farewell, Seat};
 use super::line::{Line, Told};
@@ -47,6 +48,8 @@ pub struct Connection<S> {
     wire: Wire<S>,
     session: Box<ServerSession>,
     line: Option<Box<Line>>,
+    /// Credentials of which nobody has said yet whether they are right.
+    attempt: Option<Attempt>,
     /// `connect` was answered with success.
     welcomed: bool,
     /// The stream that the phone plays: where its audio goes.
@@ -60,7 +63,7 @@ pub struct Connection<S> {
     alarm: Pin<Box<Sleep>>,
     seat: Seat,
     span: Span,
-    _permit: PhonePermit,
+    permit: PhonePermit,
     _place: Place,
     _counted: GaugeGuard,
 }
@@ -77,6 +80,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             wire: Wire::new(socket),
             session,
             line: None,
+            attempt: None,
             welcomed: false,
             playing: None,
             publishing: None,
@@ -85,7 +89,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             alarm: Box::pin(sleep_until(now.into())),
             seat,
             span,
-            _permit: permit,
+            permit,
             _place: place,
             _counted: counted,
             gateway,
@@ -231,21 +235,38 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     }
 
     fn on_connect(&mut self, now: Instant, connect: &Connect) {
-        // The path may hold anything, the arguments a password: only what was understood is logged.
-        let opened = dialect::account(connect).and_then(|account| {
-            trace!(target: "wire::rtmp", address = account.address, password = account.password.is_some(), "<- connect");
-            let account = self.gateway.access.exchange(account, SystemTime::now()).map_err(|error| error.to_string())?;
-            Line::open(&self.gateway, now, account, dialect::asked_by(connect)).map_err(|error| error.to_string())
-        });
-        match opened {
-            Ok(line) if self.line.is_none() => self.line = Some(Box::new(line)),
-            Ok(_) => warn!("a second connect on one connection is ignored"),
+        if self.line.is_some() {
+            return warn!("a second connect on one connection is ignored");
+        }
+        match dialect::account(connect).and_then(|account| self.open_line(now, account, dialect::asked_by(connect))) {
+            Ok(line) => self.line = Some(Box::new(line)),
             Err(description) => self.reject(now, &description),
         }
     }
 
+    /// A line for who gives good credentials, or none at all. Whether a password is right is its registrar's to say.
+    fn open_line(&mut self, now: Instant, account: Account, asked: Option<Topics>) -> Result<Line, String> {
+        // The path may hold anything, the arguments a password: only what was understood is logged.
+        trace!(target: "wire::rtmp", address = account.address, password = account.password.is_some(), "<- connect");
+        let Gateway { access, attempts, metrics, .. } = &*self.gateway;
+        if access.are_credentials(&account) {
+            let attempt = attempts.ask(now, self.permit.source(), &account.address).map_err(|error| {
+                metrics.connects_limited.add();
+                error.to_string()
+            })?;
+            self.attempt = Some(attempt);
+        }
+        let account = access.exchange(account, SystemTime::now()).map_err(|error| error.to_string())?;
+        Line::open(&self.gateway, now, account, asked).map_err(|error| error.to_string())
+    }
+
     fn reject(&mut self, now: Instant, description: &str) {
         info!(description, "connect rejected");
+        if let Some(attempt) = self.attempt.take()
+            && attempts::is_refusal(description)
+        {
+            self.gateway.attempts.failed(now, &attempt);
+        }
         self.gateway.metrics.connects_rejected.add(description);
         self.session.reject_connect(now, description);
     }
@@ -278,6 +299,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let Some(line) = &self.line else { return };
         info!(address = line.address(), registered = line.registers(), "connected");
         self.gateway.metrics.connects.add();
+        if let Some(attempt) = self.attempt.take() {
+            self.gateway.attempts.succeeded(now, &attempt);
+        }
         self.seat.claim(line.address(), line.registers());
         let active = line.topics_if_asked().map(|topics| (dialect::INDICATIONS.to_owned(), dialect::names(topics)));
         let accepted = ConnectAccepted { more: active.into_iter().collect(), ..ConnectAccepted::default() };

@@ -19,11 +19,13 @@ use crate::sip::SipStack;
 use crate::workers::Workers;
 
 pub mod admission;
+pub mod attempts;
 mod connection;
 pub mod dialect;
 pub mod directory;
 pub mod figures;
 mod leg;
+mod limits;
 mod line;
 pub mod outbox;
 pub mod wire;
@@ -40,6 +42,8 @@ pub struct Gateway {
     pub workers: Workers,
     /// Who is let in.
     pub admission: Arc<admission::Admission>,
+    /// Who failed to connect.
+    pub attempts: attempts::Attempts,
     /// Who is connected.
     pub directory: Arc<directory::Directory>,
     /// What is counted.

@@ -28,10 +28,12 @@ use crate::config::Config;
 use crate::phone::Gateway;
 
 mod files;
+mod forwarded;
 mod page;
 mod rtmp;
 
 use files::{Files, NO_SNIFF};
+use forwarded::Proxies;
 use page::Places;
 use rtmp::Origins;
 
@@ -52,6 +54,7 @@ struct Site {
     gateway: Arc<Gateway>,
     files: Files,
     origins: Origins,
+    proxies: Proxies,
 }
 
 /// Who asks: an extension of each request.
@@ -84,7 +87,8 @@ impl WebServer {
     pub async fn run(self, gateway: Arc<Gateway>, config: Config, at: Addresses) {
         let files = Files::new(Places::new(&config, &at), &config.frame_ancestors);
         let origins = Origins::new(config.web_origins, at.http);
-        let routes = routes(Arc::new(Site { gateway, files, origins }));
+        let proxies = Proxies { trusted: config.trusted_proxies, header: config.forwarded_header };
+        let routes = routes(Arc::new(Site { gateway, files, origins, proxies }));
         let room = Arc::new(Semaphore::new(CONNECTIONS));
         loop {
             let permit = room.clone().acquire_owned().await.expect("the semaphore is never closed");

@@ -80,14 +80,15 @@ pub(super) async fn upgrade(State(site): State<Arc<Site>>, mut request: Request)
         let wanted = [(header::UPGRADE, "websocket"), (header::SEC_WEBSOCKET_VERSION, "13")];
         return (StatusCode::UPGRADE_REQUIRED, wanted, NO_WEBSOCKET).into_response();
     };
-    if !site.origins.allow(request.headers()) {
-        info!(origin = ?request.headers().get(header::ORIGIN), "WebSocket of a foreign origin refused");
-        site.gateway.metrics.websocket_origins_refused.add();
-        return (StatusCode::FORBIDDEN, FOREIGN_ORIGIN).into_response();
-    }
     let Some(&Peer(peer)) = request.extensions().get() else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
+    let peer = site.proxies.client(peer, request.headers());
+    if !site.origins.allow(request.headers()) {
+        info!(%peer, origin = ?request.headers().get(header::ORIGIN), "WebSocket of a foreign origin refused");
+        site.gateway.metrics.websocket_origins_refused.add();
+        return (StatusCode::FORBIDDEN, FOREIGN_ORIGIN).into_response();
+    }
     let permit = match app::admit(&site.gateway, peer) {
         Ok(permit) => permit,
         Err(refusal) => return (StatusCode::SERVICE_UNAVAILABLE, format!("{refusal}\n")).into_response(),

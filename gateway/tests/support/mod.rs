@@ -185,7 +185,7 @@ impl Phone {
 
 /// A SIP peer: a registrar, a callee, a caller, whatever the test makes of it.
 pub(crate) struct Peer {
-    socket: UdpSocket,
+    pub(crate) socket: UdpSocket,
 }
 
 /// A SIP message as text, and who sent it.

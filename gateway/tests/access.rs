@@ -1,0 +1,150 @@
+//! Who is let in, and who is told to wait: over TCP and over a WebSocket, with a registrar that counts what it is asked.
+#![allow(clippy::unwrap_used)] // a helper panics for its test; `allow-unwrap-in-tests` does not take for tests
+
+mod support;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use rtmp_session::ClientEvent;
+use support::{Peer, Phone, Running};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_tungstenite::client_async;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+
+/// A TCP socket whose bytes travel over a WebSocket that came `from` there, if anywhere.
+async fn over_websocket(at: SocketAddr, from: Option<&str>) -> TcpStream {
+    let mut request = format!("ws://{at}/rtmp").into_client_request().unwrap();
+    if let Some(from) = from {
+        request.headers_mut().insert("x-forwarded-for", HeaderValue::from_str(from).unwrap());
+    }
+    let (mut web, _) = client_async(request, TcpStream::connect(at).await.unwrap()).await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (mut far, _) = listener.accept().await.unwrap();
+    tokio::spawn(async move {
+        let mut space = [0; 4_096];
+        loop {
+            tokio::select! {
+                count = far.read(&mut space) => match count {
+                    Ok(count) if count > 0 => web.send(Message::binary(space[..count].to_vec())).await.unwrap(),
+                    _ => return,
+                },
+                message = web.next() => match message {
+                    Some(Ok(Message::Binary(bytes))) if far.write_all(&bytes).await.is_ok() => {}
+                    _ => return,
+                },
+            }
+        }
+    });
+    near
+}
+
+const OK: Option<&str> = Some("200 OK");
+const WRONG: Option<&str> = Some("403 Forbidden");
+
+/// A registrar that says what it is told to.
+struct Registrar {
+    peer: Peer,
+}
+
+impl Registrar {
+    /// What becomes of a phone that connects with a password: the description of its refusal, if any. `answer` is what the registrar
+    /// says; without one it is not to be asked.
+    async fn attempt(&self, socket: TcpStream, user: &str, answer: Option<&str>) -> Option<String> {
+        let app = format!("sip/{user}@{}", self.peer.address());
+        let mut phone = Phone::say_connect(socket, &app, &[user.into(), "guess".into()]);
+        let answers = async {
+            if let Some(status) = answer {
+                let register = self.peer.expect("REGISTER ").await;
+                self.peer.answer(&register, status, "", "").await;
+            }
+        };
+        let (event, ()) = tokio::join!(phone.next(), answers);
+        if answer.is_none() {
+            let mut space = [0; 2_048];
+            let silence = timeout(Duration::from_millis(200), self.peer.socket.recv_from(&mut space)).await;
+            assert!(silence.is_err(), "the registrar was asked: {}", String::from_utf8_lossy(&space));
+        }
+        match event {
+            Some(ClientEvent::Connected { .. }) => {
+                // Its un-REGISTER, so that the next attempt does not find it.
+                drop(phone);
+                let bye = self.peer.expect("REGISTER ").await;
+                self.peer.answer(&bye, "200 OK", "", "").await;
+                None
+            }
+            Some(ClientEvent::Rejected { info }) => {
+                assert_eq!(info.get_str("code"), Some("NetConnection.Connect.Rejected"));
+                Some(info.get_str("description").unwrap().to_owned())
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_failed_too_often_is_told_to_wait_on_tcp_and_websocket_alike_and_no_register_goes_out() {
+    let gateway = Running::with(|config| {
+        config.failed_connects = 4;
+        config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    })
+    .await;
+    let registrar = Registrar { peer: Peer::new().await };
+    let (tcp, web) = (gateway.at.rtmp, gateway.at.http.unwrap());
+    let connect = async || TcpStream::connect(tcp).await.unwrap();
+
+    assert_eq!(registrar.attempt(connect().await, "alice", OK).await, None);
+    for user in ["bob", "carol"] {
+        let refused = registrar.attempt(connect().await, user, WRONG).await;
+        assert_eq!(refused.as_deref(), Some("403 Forbidden"));
+    }
+    let own = registrar.attempt(connect().await, "bob", None).await.unwrap();
+    assert!(own.starts_with("403 Too many failed attempts: wait "), "{own}");
+    for user in ["dave", "erin"] {
+        let refused = registrar.attempt(over_websocket(web, None).await, user, WRONG).await;
+        assert_eq!(refused.as_deref(), Some("403 Forbidden"));
+    }
+    for socket in [connect().await, over_websocket(web, None).await] {
+        let limited = registrar.attempt(socket, "frank", None).await.unwrap();
+        assert!(limited.starts_with("403 Too many failed attempts: wait "), "{limited}");
+    }
+    assert_eq!(gateway.metric("rtmp_connects_limited_total").await, 3.0);
+
+    // Not touched: who has connected from there before, and who only comes through the same proxy.
+    assert_eq!(registrar.attempt(connect().await, "alice", OK).await, None);
+    let elsewhere = over_websocket(web, Some("127.0.0.1, 203.0.113.7")).await;
+    assert_eq!(registrar.attempt(elsewhere, "frank", OK).await, None);
+    // And whoever has no password has none to guess.
+    let guest = Phone::connect(tcp, &format!("sip/guest@{}", registrar.peer.address()), &[]).await;
+    drop(guest);
+    gateway.end().await;
+}
+
+#[tokio::test]
+async fn nobody_but_a_trusted_proxy_can_speak_for_another_address() {
+    let gateway = Running::with(|config| config.failed_connects = 1).await;
+    let registrar = Registrar { peer: Peer::new().await };
+    let web = gateway.at.http.unwrap();
+    assert!(registrar.attempt(over_websocket(web, Some("203.0.113.7")).await, "bob", WRONG).await.is_some());
+    let again = registrar.attempt(over_websocket(web, Some("203.0.113.8")).await, "carol", None).await.unwrap();
+    assert!(again.starts_with("403 Too many"), "{again}");
+    gateway.end().await;
+}
+
+#[tokio::test]
+async fn a_registrar_that_is_out_of_order_locks_nobody_out() {
+    let gateway = Running::with(|config| config.failed_connects = 1).await;
+    let registrar = Registrar { peer: Peer::new().await };
+    for _ in 0..3 {
+        let socket = TcpStream::connect(gateway.at.rtmp).await.unwrap();
+        let refused = registrar.attempt(socket, "alice", Some("500 Out Of Order")).await;
+        assert_eq!(refused.as_deref(), Some("500 Out Of Order"));
+    }
+    gateway.end().await;
+}
