@@ -190,12 +190,12 @@ export class NetStream extends EventTarget {
     this.#command('play', name);
   }
 
-  /** Publishes what comes over the port: {timestamp, payload} of a phone-capture worklet. @param {MessagePort} port */
+  /** Publishes what comes over the port: {timestamp, payload} of a phone-audio worklet. @param {MessagePort} port */
   feedFrom(port) {
     this.connection.order({ type: 'feed', stream: this.id, port }, [port]);
   }
 
-  /** Passes what is played on to the port, for a phone-playback worklet. @param {MessagePort} port */
+  /** Passes what is played on to the port, for a phone-audio worklet. @param {MessagePort} port */
   listenTo(port) {
     this.connection.order({ type: 'listen', stream: this.id, port }, [port]);
   }

@@ -4,7 +4,7 @@
  *
  * ```text
  *   page --orders--> worker --RTMP in binary WebSocket messages--> gateway
- *   phone-capture --port 'feed'-->      --port 'listen'--> phone-playback
+ *   phone-audio --port 'feed'-->          --port 'listen'--> phone-audio
  * ```
  */
 import { RtmpSession, info } from './rtmp/session.js';

@@ -1,9 +1,9 @@
 /**
- * The page's side of the sound: microphone, loudspeaker, devices, and the worklet nodes between them.
+ * The page's side of the sound: microphone, loudspeaker, devices, and the worklet node between them.
  *
  * ```text
- *   getUserMedia -> phone-capture                      (ports to the worker, see worklet.js)
- *   phone-playback -> volume -> context's destination | <audio> with a sink of its own | loopback connection
+ *   getUserMedia -> phone-audio -> volume -> context's destination | <audio> with a sink of its own | loopback connection
+ *                    (ports to the worker, see worklet.js)
  * ```
  *
  * The context runs at the device's own rate. It is opened in a click, closed never, and asleep between calls.
@@ -72,16 +72,13 @@ export class AudioEngine extends EventTarget {
     /** @type {MediaStreamAudioSourceNode | null} */
     this.source = null;
     /** @type {AudioWorkletNode | null} */
-    this.capture = null;
-    /** @type {AudioWorkletNode | null} */
-    this.playback = null;
+    this.node = null;
     /** @type {GainNode | null} */
     this.volume = null;
     /** @type {Tones | null} */
     this.tones = null;
     /** @type {{close: () => void} | null} a way out other than the context's own */
     this.exit = null;
-    this.inputLevel = 0;
     this.muted = false;
   }
 
@@ -140,49 +137,47 @@ export class AudioEngine extends EventTarget {
     track.onended = () => this.dispatchEvent(new Event('input-lost'));
     this.#stopMicrophone();
     this.microphone = stream;
-    if (this.capture) this.#connectMicrophone();
+    if (this.node) this.#connectMicrophone();
   }
 
-  /** The nodes of a call, and the ports to be given to its streams. @returns {{feed: MessagePort, listen: MessagePort}} */
+  /** The node of a call, and the ports to be given to its streams. @returns {{feed: MessagePort, listen: MessagePort}} */
   openCall() {
     const { context, volume, wasm } = this;
     if (!context || !volume) throw new Error('the audio is not open');
-    this.closeNodes();
+    this.closeNode();
     const up = new MessageChannel(), down = new MessageChannel();
-    this.capture = new AudioWorkletNode(context, 'phone-capture', { channelCount: 1, channelCountMode: 'explicit' });
-    this.capture.port.onmessage = ({ data }) => { this.inputLevel = data.level; };
-    this.capture.port.postMessage({ type: 'wire', port: up.port1 }, [up.port1]);
-    this.capture.connect(context.destination); // silent, but a node that leads nowhere is not run
-    this.#connectMicrophone();
-    this.playback = new AudioWorkletNode(context, 'phone-playback', { numberOfInputs: 0, outputChannelCount: [2], processorOptions: { wasm } });
-    this.playback.port.onmessage = ({ data }) => {
-      this.dispatchEvent(new CustomEvent('level', { detail: { in: this.muted ? 0 : this.inputLevel, out: data.level } }));
-      this.dispatchEvent(new CustomEvent('stats', { detail: data.stats }));
+    this.node = new AudioWorkletNode(context, 'phone-audio', {
+      channelCount: 1, channelCountMode: 'explicit', outputChannelCount: [1], processorOptions: { wasm },
+    });
+    this.node.port.onmessage = ({ data }) => {
+      this.dispatchEvent(new CustomEvent('level', { detail: { in: this.muted ? 0 : data.in, out: data.out } }));
+      if (data.stats) this.dispatchEvent(new CustomEvent('stats', { detail: data.stats }));
     };
-    this.playback.port.postMessage({ type: 'wire', port: down.port1 }, [down.port1]);
-    this.playback.connect(volume);
+    this.node.port.postMessage({ type: 'wire', feed: up.port1, listen: down.port1 }, [up.port1, down.port1]);
+    this.node.connect(volume);
+    this.#connectMicrophone();
     return { feed: up.port2, listen: down.port2 };
   }
 
   /** Begins to send. @param {CodecName} codec */
   startSending(codec) {
-    const { wasm, options: { quality, gain } } = this;
-    this.capture?.port.postMessage({ type: 'start', codec, wasm, options: { quality } });
-    this.capture?.port.postMessage({ type: 'gain', value: gain });
+    const { quality, gain } = this.options;
+    this.node?.port.postMessage({ type: 'start', codec, options: { quality } });
+    this.node?.port.postMessage({ type: 'gain', value: gain });
     this.mute(this.muted);
   }
 
   /** @param {boolean} on */
   mute(on) {
     this.muted = on;
-    this.capture?.port.postMessage({ type: 'mute', on });
+    this.node?.port.postMessage({ type: 'mute', on });
   }
 
   /** @param {Partial<AudioOptions>} options takes effect at once where it can */
   async set(options) {
     Object.assign(this.options, options);
     if (options.volume !== undefined && this.volume) this.volume.gain.value = options.volume;
-    if (options.gain !== undefined) this.capture?.port.postMessage({ type: 'gain', value: options.gain });
+    if (options.gain !== undefined) this.node?.port.postMessage({ type: 'gain', value: options.gain });
     if ((options.output !== undefined || options.loopback !== undefined) && this.context) await this.#route();
     const input = ['input', 'echoCancellation', 'noiseSuppression', 'autoGainControl'].some((key) => key in options);
     if (input && this.microphone) await this.openMicrophone();
@@ -190,21 +185,18 @@ export class AudioEngine extends EventTarget {
 
   /** Ends a call's sound: the microphone is let go. */
   closeCall() {
-    this.closeNodes();
+    this.closeNode();
     this.#stopMicrophone();
     this.muted = false;
     const session = /** @type {any} */ (navigator).audioSession;
     if (session) session.type = 'auto';
   }
 
-  closeNodes() {
-    for (const node of [this.capture, this.playback]) {
-      node?.port.postMessage({ type: 'end' });
-      node?.disconnect();
-    }
+  closeNode() {
+    this.node?.port.postMessage({ type: 'end' });
+    this.node?.disconnect();
     this.source?.disconnect();
-    this.capture = this.playback = this.source = null;
-    this.inputLevel = 0;
+    this.node = this.source = null;
   }
 
   /** Everything, for good. */
@@ -217,10 +209,10 @@ export class AudioEngine extends EventTarget {
   }
 
   #connectMicrophone() {
-    if (!this.context || !this.microphone || !this.capture) return;
+    if (!this.context || !this.microphone || !this.node) return;
     this.source?.disconnect();
     this.source = this.context.createMediaStreamSource(this.microphone);
-    this.source.connect(this.capture);
+    this.source.connect(this.node);
   }
 
   #stopMicrophone() {

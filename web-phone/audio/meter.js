@@ -5,7 +5,9 @@ export class Meter {
 
   /** @param {Float32Array} pcm */
   add(pcm) {
-    for (const x of pcm) this.sum += x * x;
+    let sum = 0;
+    for (let i = 0; i < pcm.length; i++) sum += pcm[i] * pcm[i];
+    this.sum += sum;
     this.count += pcm.length;
   }
 

@@ -14,7 +14,9 @@ export class Player {
     /** @type {JitterBuffer | null} */
     this.buffer = null;
     this.resampler = new Resampler(rate, rate);
+    /** Samples at the context's rate, and how many of them are played. */
     this.ready = new Float32Array(0);
+    this.used = 0;
     this.meter = new Meter();
   }
 
@@ -36,20 +38,17 @@ export class Player {
     if (!this.buffer) return void out.fill(0);
     let at = 0;
     while (at < out.length) {
-      if (this.ready.length === 0) this.ready = this.resampler.process(this.buffer.pull());
-      const part = this.ready.subarray(0, out.length - at);
-      out.set(part, at);
-      this.ready = this.ready.subarray(part.length);
-      at += part.length;
+      if (this.used === this.ready.length) {
+        const pcm = this.buffer.pull();
+        this.meter.add(pcm);
+        this.ready = this.resampler.process(pcm);
+        this.used = 0;
+      }
+      const { ready } = this;
+      let { used } = this;
+      while (at < out.length && used < ready.length) out[at++] = ready[used++];
+      this.used = used;
     }
-    this.meter.add(out);
-  }
-
-  /** Forgets the call. */
-  reset() {
-    this.codec = null;
-    this.buffer = null;
-    this.ready = new Float32Array(0);
   }
 
   get stats() {

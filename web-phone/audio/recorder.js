@@ -5,6 +5,8 @@ import { Resampler } from './resampler.js';
 
 /** A frame of 20 ms. */
 const FRAME = 20;
+/** @type {never[]} */
+const NOTHING = [];
 
 export class Recorder {
   /**
@@ -17,6 +19,10 @@ export class Recorder {
     this.codec = makeCodec(name, wasm, options);
     this.tag = TAGS[name];
     this.resampler = new Resampler(rate, this.codec.rate);
+    /** Input that waits: it is resampled a frame at a time, for work in small pieces costs more than the work. */
+    this.wanted = this.resampler.needs(this.codec.frame);
+    this.input = new Float32Array(this.wanted + this.resampler.taps);
+    this.waiting = 0;
     this.frame = new Float32Array(this.codec.frame);
     this.filled = 0;
     this.timestamp = 0;
@@ -31,19 +37,39 @@ export class Recorder {
    * @returns {{timestamp: number, payload: Uint8Array<ArrayBuffer>}[]} messages that are complete by now, FLV tag byte first
    */
   process(pcm) {
-    this.meter.add(pcm);
-    const messages = [];
-    for (const sample of this.resampler.process(pcm)) {
-      this.frame[this.filled++] = this.muted ? 0 : sample * this.gain;
-      if (this.filled < this.frame.length) continue;
-      this.filled = 0;
-      const packet = this.codec.encode(this.frame);
-      const payload = new Uint8Array(1 + packet.length);
-      payload[0] = this.tag;
-      payload.set(packet, 1);
-      messages.push({ timestamp: this.timestamp, payload });
-      this.timestamp += FRAME;
+    /** @type {{timestamp: number, payload: Uint8Array<ArrayBuffer>}[]} */
+    let messages = NOTHING;
+    for (let at = 0; at < pcm.length; ) {
+      while (at < pcm.length && this.waiting < this.wanted) this.input[this.waiting++] = pcm[at++];
+      if (this.waiting < this.wanted) break;
+      if (messages === NOTHING) messages = [];
+      this.take(messages);
     }
     return messages;
+  }
+
+  /** What waits, into the frame. @param {{timestamp: number, payload: Uint8Array<ArrayBuffer>}[]} messages */
+  take(messages) {
+    const samples = this.resampler.process(this.input.subarray(0, this.waiting));
+    this.waiting = 0;
+    this.meter.add(samples);
+    const gain = this.muted ? 0 : this.gain;
+    for (let i = 0; i < samples.length; i++) {
+      this.frame[this.filled++] = samples[i] * gain;
+      if (this.filled === this.frame.length) messages.push(this.message());
+    }
+    this.wanted = this.resampler.needs(this.frame.length - this.filled);
+  }
+
+  /** The frame as an audio message. */
+  message() {
+    this.filled = 0;
+    const packet = this.codec.encode(this.frame);
+    const payload = new Uint8Array(1 + packet.length);
+    payload[0] = this.tag;
+    payload.set(packet, 1);
+    const message = { timestamp: this.timestamp, payload };
+    this.timestamp += FRAME;
+    return message;
   }
 }

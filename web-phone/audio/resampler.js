@@ -36,11 +36,13 @@ export class Resampler {
     this.down = Math.round(from) / common;
     this.same = this.up === this.down;
     const cut = Math.min(1, this.up / this.down) * PASS;
-    const half = Math.ceil(CROSSINGS / cut);
+    const half = 2 * Math.ceil(CROSSINGS / cut / 2);
     this.taps = 2 * half;
     this.filter = this.same ? new Float32Array(0) : makeFilter(this.up, this.taps, half, cut);
-    /** Input that later outputs still need: as many zeros to begin with as the filter looks back. */
-    this.history = new Float32Array(this.taps - 1);
+    /** Input that outputs still need: as many zeros to begin with as the filter looks back. */
+    this.line = new Float32Array(this.taps - 1);
+    this.filled = this.line.length;
+    this.out = new Float32Array(0);
     this.position = 0;
     this.phase = 0;
   }
@@ -50,28 +52,54 @@ export class Resampler {
     return this.same ? 0 : this.taps / 2;
   }
 
-  /** @param {Float32Array} input any number of samples @returns {Float32Array<ArrayBuffer>} what can be computed by now */
+  /** How much input it takes until so many more outputs can be computed. @param {number} outputs @returns {number} */
+  needs(outputs) {
+    if (this.same) return outputs;
+    const last = this.position + Math.floor((this.phase + (outputs - 1) * this.down) / this.up);
+    return Math.max(0, last + this.taps - this.filled);
+  }
+
+  /** @param {Float32Array} input any number of samples @returns {Float32Array} what can be computed by now; good until the next call */
   process(input) {
-    if (this.same) return Float32Array.from(input);
-    const line = new Float32Array(this.history.length + input.length);
-    line.set(this.history);
-    line.set(input, this.history.length);
-    const { up, down, taps, filter } = this;
-    const out = new Float32Array(Math.ceil((input.length * up) / down) + 1);
+    if (this.same) return input;
+    this.add(input);
+    const { up, down, taps, filter, line } = this;
+    const most = Math.ceil((input.length * up) / down) + 1;
+    if (this.out.length < most) this.out = new Float32Array(most);
+    const { out } = this;
     let count = 0, { position, phase } = this;
-    while (position + taps <= line.length) {
-      let sum = 0;
-      for (let k = 0, tap = phase * taps; k < taps; k++) sum += line[position + k] * filter[tap + k];
-      out[count++] = sum;
+    for (const last = this.filled - taps; position <= last; count++) {
+      // Four sums: an addition has not to wait for the one before it.
+      let a = 0, b = 0, c = 0, d = 0;
+      for (let at = position, tap = phase * taps, end = tap + taps; tap < end; at += 4, tap += 4) {
+        a += line[at] * filter[tap];
+        b += line[at + 1] * filter[tap + 1];
+        c += line[at + 2] * filter[tap + 2];
+        d += line[at + 3] * filter[tap + 3];
+      }
+      out[count] = a + b + c + d;
       phase += down;
       position += Math.floor(phase / up);
       phase %= up;
     }
-    const used = Math.min(position, line.length);
-    this.history = line.slice(used);
+    const used = Math.min(position, this.filled);
+    line.copyWithin(0, used, this.filled);
+    this.filled -= used;
     this.position = position - used;
     this.phase = phase;
     return out.subarray(0, count);
+  }
+
+  /** @param {Float32Array} input */
+  add(input) {
+    const length = this.filled + input.length;
+    if (length > this.line.length) {
+      const longer = new Float32Array(length);
+      longer.set(this.line.subarray(0, this.filled));
+      this.line = longer;
+    }
+    this.line.set(input, this.filled);
+    this.filled = length;
   }
 }
 

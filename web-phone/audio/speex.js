@@ -62,6 +62,10 @@ export class Speex {
   /** @param {number} count */
   samples(count) {
     if (count <= 0) return new Float32Array(0);
-    return Float32Array.from(new Int16Array(this.speex.memory.buffer, this.speex.speex_pcm(), count), (x) => x / 32768);
+    const { memory, speex_pcm } = this.speex;
+    const samples = new Int16Array(memory.buffer, speex_pcm(), count);
+    const pcm = new Float32Array(count);
+    for (let i = 0; i < count; i++) pcm[i] = samples[i] / 32768;
+    return pcm;
   }
 }

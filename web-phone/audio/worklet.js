@@ -1,89 +1,69 @@
 /**
- * The two ends of a call inside the browser's audio thread.
+ * The end of a call inside the browser's audio thread: one node, whose input is the microphone and whose output is what is heard.
  *
  * ```text
- *   microphone -> phone-capture: Recorder --port--> worker
- *   worker --port--> phone-playback: Player -> loudspeaker
+ *   microphone -> Recorder --port 'feed'--> worker --port 'listen'--> Player -> loudspeaker
  * ```
  *
- * Each node's own port takes orders from the page and reports ten times a second; a second port, passed along with
- * the order `wire`, goes straight to the worker that holds the connection, so that a busy page is not heard.
+ * The node's own port takes orders from the page and reports; two more, passed along with the order `wire`, go straight to
+ * the worker that holds the connection, so that a busy page is not heard. One node and not two, and few reports: in this
+ * thread as in the page it is not the work that costs, but being called.
  */
 import { Player } from './player.js';
 import { Recorder } from './recorder.js';
 
-/** Seconds between reports. */
+/** Seconds between reports of levels. */
 const REPORT_S = 0.1;
+/** The player's figures come along with every so manyth. */
+const STATS_EVERY = 5;
+/** A quantum without a microphone: silence keeps the far end's clock going. */
+const SILENCE = new Float32Array(128);
 
-class Capture extends AudioWorkletProcessor {
-  constructor() {
-    super();
-    /** @type {Recorder | null} */
-    this.recorder = null;
-    /** @type {MessagePort | null} */
-    this.wire = null;
-    this.reportAt = 0;
-    this.ended = false;
-    this.port.onmessage = ({ data }) => this.order(data);
-  }
-
-  /** @param {any} data */
-  order(data) {
-    if (data.type === 'start') this.recorder = new Recorder(sampleRate, data.codec, data.wasm, data.options);
-    if (data.type === 'stop') this.recorder = null;
-    if (data.type === 'wire') this.wire = data.port;
-    if (data.type === 'end') this.ended = true;
-    if (this.recorder && data.type === 'mute') this.recorder.muted = data.on;
-    if (this.recorder && data.type === 'gain') this.recorder.gain = data.value;
-  }
-
-  /** @param {Float32Array[][]} inputs */
-  process([input]) {
-    const pcm = input[0] ?? new Float32Array(128); // no microphone any more: silence keeps the far end's clock going
-    if (this.recorder) {
-      for (const { timestamp, payload } of this.recorder.process(pcm)) {
-        this.wire?.postMessage({ timestamp, payload }, [payload.buffer]);
-      }
-    }
-    if (this.recorder && currentTime >= this.reportAt) {
-      this.reportAt = currentTime + REPORT_S;
-      this.port.postMessage({ type: 'level', level: this.recorder.meter.take() });
-    }
-    return !this.ended;
-  }
-}
-
-class Playback extends AudioWorkletProcessor {
+class PhoneAudio extends AudioWorkletProcessor {
   /** @param {any} options */
   constructor(options) {
     super();
-    this.player = new Player(sampleRate, options.processorOptions?.wasm ?? null);
+    /** @type {ArrayBuffer | null} */
+    this.wasm = options.processorOptions?.wasm ?? null;
+    this.player = new Player(sampleRate, this.wasm);
+    /** @type {Recorder | null} */
+    this.recorder = null;
+    /** @type {MessagePort | null} */
+    this.feed = null;
     this.reportAt = 0;
+    this.reports = 0;
     this.ended = false;
     this.port.onmessage = ({ data }) => this.order(data);
   }
 
   /** @param {any} data */
   order(data) {
-    if (data.type === 'reset') this.player.reset();
+    if (data.type === 'start') this.recorder = new Recorder(sampleRate, data.codec, this.wasm, data.options);
     if (data.type === 'end') this.ended = true;
+    if (this.recorder && data.type === 'mute') this.recorder.muted = data.on;
+    if (this.recorder && data.type === 'gain') this.recorder.gain = data.value;
     if (data.type === 'wire') {
-      data.port.onmessage = (/** @type {MessageEvent} */ event) =>
-        this.player.push(event.data.payload, event.data.timestamp, currentTime * 1000);
+      this.feed = data.feed;
+      data.listen.onmessage = (/** @type {MessageEvent} */ { data: { payload, timestamp } }) =>
+        this.player.push(payload, timestamp, currentTime * 1000);
     }
   }
 
-  /** @param {Float32Array[][]} _inputs @param {Float32Array[][]} outputs */
-  process(_inputs, [output]) {
-    this.player.fill(output[0]);
-    for (let channel = 1; channel < output.length; channel++) output[channel].set(output[0]);
-    if (currentTime >= this.reportAt) {
-      this.reportAt = currentTime + REPORT_S;
-      this.port.postMessage({ type: 'level', level: this.player.meter.take(), stats: this.player.stats });
+  /** @param {Float32Array[][]} inputs @param {Float32Array[][]} outputs */
+  process([input], [output]) {
+    if (this.recorder) {
+      for (const message of this.recorder.process(input[0] ?? SILENCE)) this.feed?.postMessage(message, [message.payload.buffer]);
     }
+    this.player.fill(output[0]);
+    if (currentTime >= this.reportAt) this.report();
     return !this.ended;
+  }
+
+  report() {
+    this.reportAt = currentTime + REPORT_S;
+    const stats = this.reports++ % STATS_EVERY === 0 ? this.player.stats : undefined;
+    this.port.postMessage({ in: this.recorder?.meter.take() ?? 0, out: this.player.meter.take(), stats });
   }
 }
 
-registerProcessor('phone-capture', Capture);
-registerProcessor('phone-playback', Playback);
+registerProcessor('phone-audio', PhoneAudio);

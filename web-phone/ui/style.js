@@ -104,21 +104,22 @@ details > * + * { margin-top: .8rem; } .signin .check { margin-block: -.5rem; } 
 
 .callview { align-items: center; text-align: center; gap: 1rem; justify-content: space-between; }
 .party { display: grid; justify-items: center; gap: .15rem; margin-top: 1.2rem; max-width: 100%; }
-.avatar { width: 6rem; height: 6rem; border-radius: 50%; display: grid; place-items: center; font-size: 2.4rem; font-weight: 600; background: color-mix(in srgb, var(--accent) 18%, var(--paper)); color: var(--accent);
-  box-shadow: 0 0 0 calc(var(--level, 0) * .7rem) color-mix(in srgb, var(--accent) 22%, transparent); transition: box-shadow .12s; margin-bottom: .8rem; }
-.incoming .avatar, .ringing .avatar { animation: pulse 1.4s infinite; }
-@keyframes pulse { 50% { box-shadow: 0 0 0 .9rem color-mix(in srgb, var(--accent) 12%, transparent); } }
+.portrait { width: 6rem; height: 6rem; position: relative; margin-bottom: .8rem; }
+.avatar { position: absolute; inset: 0; border-radius: 50%; display: grid; place-items: center; font-size: 2.4rem; font-weight: 600; background: color-mix(in srgb, var(--accent) 18%, var(--paper)); color: var(--accent); }
+.halo { position: absolute; inset: 0; border-radius: 50%; background: color-mix(in srgb, var(--accent) 22%, transparent); will-change: transform; }
+.incoming .halo, .ringing .halo { animation: pulse 1.4s infinite; }
+@keyframes pulse { 50% { transform: scale(1.3); opacity: .55; } }
 .party h2 { font-size: 1.5rem; overflow-wrap: anywhere; } .party .uri { color: var(--dim); overflow-wrap: anywhere; font-size: .95rem; }
 .state { min-height: 1.6rem; margin-top: .35rem; font-size: 1.05rem; display: flex; gap: .7rem; align-items: center; flex-wrap: wrap; justify-content: center; } .timer { font-variant-numeric: tabular-nums; }
 .bars { display: inline-flex; gap: 2px; align-items: end; height: 1rem; } .bars i { width: 4px; border-radius: 1px; background: var(--line); height: 25%; } .bars i:nth-child(2) { height: 50%; } .bars i:nth-child(3) { height: 75%; } .bars i:nth-child(4) { height: 100%; }
 .bars i.on { background: var(--good); } .bars.poor i.on { background: var(--danger-ink); } .bars.fair i.on { background: var(--warn); }
 .why { color: var(--dim); font-size: .88rem; min-height: 1.3rem; }
 .meter { display: flex; align-items: center; gap: .5rem; color: var(--dim); width: min(15rem, 100%); font-size: .85rem; } .meter .track { flex: 1; height: .4rem; border-radius: .2rem; background: var(--key); overflow: hidden; }
-.meter .fill { height: 100%; border-radius: inherit; background: var(--good); transform-origin: left; transform: scaleX(var(--level, 0)); transition: transform .1s linear; } :host(:dir(rtl)) .meter .fill { transform-origin: right; }
+.meter .fill { height: 100%; border-radius: inherit; background: var(--good); transform-origin: left; transform: scaleX(0); will-change: transform; } :host(:dir(rtl)) .meter .fill { transform-origin: right; }
 .actions { display: grid; grid-template-columns: repeat(auto-fit, minmax(3.55rem, 1fr)); gap: clamp(.3rem, 2cqi, .6rem); width: 100%; max-width: 24rem; }
 .actions button { flex-direction: column; gap: .2rem; padding: .7rem .2rem; min-height: 4.4rem; border-radius: 1.1rem; font-size: clamp(.75rem, 3.6cqi, .85rem); min-width: 0; }
 .ends { display: flex; gap: .8rem; width: 100%; max-width: 24rem; } .ends button { flex: 1; min-height: 3.6rem; border-radius: 1.8rem; font-size: 1.05rem; }
-.withpad .party { margin-top: 0; } .withpad .avatar, .withpad .meter, .withpad .why { display: none; }
+.withpad .party { margin-top: 0; } .withpad .portrait, .withpad .meter, .withpad .why { display: none; }
 .sent { font-size: 1.3rem; letter-spacing: .12em; min-height: 1.9rem; font-variant-numeric: tabular-nums; overflow: hidden; max-width: 100%; direction: rtl; white-space: nowrap; }
 .padpanel { width: 100%; display: grid; gap: .6rem; justify-items: center; } .padpanel .pad button { min-height: 3rem; }
 .titled { display: flex; align-items: center; gap: .5rem; }
