@@ -3,8 +3,11 @@
  *
  * ```text
  *   push(packet) -> [ packets in order ] -> pull(): decode | conceal -> shorten | lengthen -> PCM
- *                     how many to hold back = target = worst lateness of late + 20 ms
+ *                     held from the earliest it could have come = target = worst lateness of late + 10 ms
  * ```
+ *
+ * What is steered is the time from when a packet could have come at the earliest to when it is played. It does not swing
+ * with single arrivals, as the number of packets does, and can be held to a few ms.
  *
  * The transport is TCP: packets come in order, and what is missing was lost before the gateway. What is late is
  * played nonetheless, which delays everything after it, and the delay is worked off by leaving out single pitch
@@ -16,17 +19,21 @@ import { PeriodRepeater, lengthen, shorten } from './pitch.js';
 
 /** Every packet of the gateway is one frame of 20 ms. */
 const FRAME = 20;
-const TARGET_MIN = 40, TARGET_MAX = 400;
-/** Share of the worst lateness that is forgotten with each packet: half of it in 7 s. */
-const FORGET = 0.002;
+const TARGET_MIN = 20, TARGET_MAX = 400;
+/** Held beyond the worst lateness of late. */
+const MARGIN = 10;
+/** The worst lateness of so many seconds is remembered, of each by itself. */
+const SECONDS = 8;
+/** With fewer of them every one counts; later what was that late only once does not: a stall is no jitter. */
+const SECONDS_FEW = 3;
 /** How long the earliest arrival is remembered. It must be forgotten, for the two clocks drift. */
 const BASE_SPAN = 10_000;
 /** A packet this far from where it is expected belongs to another time line. */
 const OTHER_TIMELINE = 1000;
-/** The level is judged by its lowest point in so many frames: the single value swings by whole packets. */
-const WINDOW = 10;
-/** Over target by so much: shorten. Under by so much: lengthen. */
-const OVER = 10, UNDER = 30;
+/** Held for longer or shorter than the target by so much: shorten, lengthen. */
+const OFF = 10;
+/** Frames between two stretches. */
+const REST = 5;
 /** Over target by so much after a stall: cut. */
 const BACKLOG = 200;
 /** Frames made up in a row before silence. */
@@ -57,6 +64,9 @@ export class JitterBuffer {
     this.stats = new JitterStats();
     /** The worst lateness of late. */
     this.lateness = 0;
+    /** @type {number[]} and of each second, newest last */
+    this.peaks = [];
+    this.peakSince = 0;
     this.base = Infinity;
     this.nextBase = Infinity;
     this.baseSince = 0;
@@ -65,14 +75,16 @@ export class JitterBuffer {
     this.due = 0;
     /** Frames made up since the last real one. */
     this.madeUp = 0;
-    /** @type {number[]} */
-    this.levels = [];
+    /** How long the last packet was held. */
+    this.held = 0;
+    /** Frames until the next stretch. */
+    this.rest = 0;
     this.repeater = codec.conceal ? null : new PeriodRepeater(codec.rate);
   }
 
-  /** How much is held back. */
+  /** How long packets are held. */
   get target() {
-    return Math.min(TARGET_MAX, Math.max(TARGET_MIN, this.lateness + FRAME));
+    return Math.min(TARGET_MAX, Math.max(TARGET_MIN, this.lateness + MARGIN));
   }
 
   /** How much is there. */
@@ -102,7 +114,15 @@ export class JitterBuffer {
     this.base = Math.min(this.base, transit);
     this.nextBase = Math.min(this.nextBase, transit);
     const late = transit - this.base;
-    this.lateness = late > this.lateness ? late : this.lateness + (late - this.lateness) * FORGET;
+    const { peaks } = this;
+    if (now - this.peakSince >= 1000 || peaks.length === 0) {
+      this.peakSince = now;
+      peaks.push(late);
+      if (peaks.length > SECONDS) peaks.shift();
+    } else if (late > peaks[peaks.length - 1]) peaks[peaks.length - 1] = late;
+    else return;
+    const [worst, second] = [...peaks].sort((x, y) => y - x);
+    this.lateness = peaks.length < SECONDS_FEW ? worst : second;
   }
 
   cut() {
@@ -111,23 +131,23 @@ export class JitterBuffer {
       this.stats.cut += FRAME;
     }
     this.due = this.packets[0].timestamp;
-    this.levels = [];
   }
 
-  /** What is to be heard next. @returns {Float32Array} at the codec's rate; any length but 0 */
-  pull() {
+  /** What is to be heard next. @param {number} now @returns {Float32Array} at the codec's rate; any length but 0 */
+  pull(now) {
+    const [head] = this.packets;
+    const held = head ? now - head.timestamp - this.base : 0;
     if (!this.playing) {
-      if (this.level < this.target) return new Float32Array((this.codec.rate * IDLE) / 1000);
+      if (!head || held < this.target) return new Float32Array((this.codec.rate * IDLE) / 1000);
       this.playing = true;
-      if (!this.madeUp) this.due = this.packets[0].timestamp;
-      this.levels = [];
+      if (!this.madeUp) this.due = head.timestamp;
     }
-    const head = this.packets[0];
     if (!head) return this.underrun();
     if (this.missing(head.timestamp)) {
       this.due = (this.due + FRAME) >>> 0;
       return this.conceal();
     }
+    this.held = held;
     return this.stretched(this.next());
   }
 
@@ -168,22 +188,22 @@ export class JitterBuffer {
 
   /** @param {Float32Array} pcm @returns {Float32Array} */
   stretched(pcm) {
-    this.levels.push(this.level);
-    if (this.levels.length > WINDOW) this.levels.shift();
-    if (this.levels.length < WINDOW) return pcm;
-    const lowest = Math.min(...this.levels);
+    if (this.rest > 0) {
+      this.rest--;
+      return pcm;
+    }
     const ms = 1000 / this.codec.rate;
-    if (lowest > this.target + OVER && this.packets.length > 0 && !this.missing(this.packets[0].timestamp)) {
+    if (this.held > this.target + OFF && this.packets.length > 0 && !this.missing(this.packets[0].timestamp)) {
       const both = joined(pcm, this.next());
       const out = shorten(both, this.codec.rate);
       this.stats.shortened += (both.length - out.length) * ms;
-      if (out !== both) this.levels = this.levels.slice(WINDOW / 2);
+      if (out !== both) this.rest = REST;
       return out;
     }
-    if (lowest < this.target - UNDER) {
+    if (this.held < this.target - OFF) {
       const out = lengthen(pcm, this.codec.rate);
       this.stats.lengthened += (out.length - pcm.length) * ms;
-      if (out !== pcm) this.levels = this.levels.slice(WINDOW / 2);
+      if (out !== pcm) this.rest = REST;
       return out;
     }
     return pcm;

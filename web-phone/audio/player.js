@@ -33,13 +33,13 @@ export class Player {
     this.buffer.push(message.subarray(1), timestamp, now);
   }
 
-  /** @param {Float32Array} out filled with what is to be heard */
-  fill(out) {
+  /** @param {Float32Array} out filled with what is to be heard @param {number} now ms, when it begins to be heard, on the clock of push() */
+  fill(out, now) {
     if (!this.buffer) return void out.fill(0);
     let at = 0;
     while (at < out.length) {
       if (this.used === this.ready.length) {
-        const pcm = this.buffer.pull();
+        const pcm = this.buffer.pull(now + (at * 1000) / this.rate);
         this.meter.add(pcm);
         this.ready = this.resampler.process(pcm);
         this.used = 0;

@@ -54,7 +54,7 @@ class PhoneAudio extends AudioWorkletProcessor {
     if (this.recorder) {
       for (const message of this.recorder.process(input[0] ?? SILENCE)) this.feed?.postMessage(message, [message.payload.buffer]);
     }
-    this.player.fill(output[0]);
+    this.player.fill(output[0], currentTime * 1000);
     if (currentTime >= this.reportAt) this.report();
     return !this.ended;
   }
