@@ -1,11 +1,14 @@
 //! What the recordings of a run say: how late audio came, and how much of it did not come.
 
+use crate::agents::Received;
 use crate::audio_plan::{Plan, burst_times, onsets, ulaw_samples};
 use gateway_tests::voice;
 use speex_codec::Mode;
 use std::time::{Duration, Instant};
 
 const FRAME: Duration = Duration::from_millis(20);
+/// What the kernel's time of arrival may differ from the monotonic clock.
+const CLOCKS_APART: Duration = Duration::from_micros(200);
 
 /// Added delays of one direction, sorted, milliseconds.
 #[derive(Debug, Default)]
@@ -28,19 +31,25 @@ impl Delays {
     }
 }
 
-/// Relayed audio: each payload that occurs once in the plan names the moment at which it was sent.
-pub(crate) fn relay_delays<'a>(
-    plan: &Plan,
-    sent: &[Instant],
-    received: impl Iterator<Item = (Instant, &'a [u8])>,
-) -> Vec<f64> {
+/// Relayed audio from phone to SIP: each payload that occurs once in the plan names the moment at which it was sent.
+pub(crate) fn uplink_relayed(plan: &Plan, sent: &[Instant], received: &Received) -> Vec<f64> {
+    relayed(plan, sent, received.iter().map(|(at, _, payload)| (*at, payload.as_slice())))
+}
+
+/// Relayed audio from SIP to phone.
+pub(crate) fn downlink_relayed(plan: &Plan, sent: &[Instant], heard: &[(Instant, u32, bytes::Bytes)]) -> Vec<f64> {
+    relayed(plan, sent, heard.iter().map(|(at, _, body)| (*at, body.get(1..).unwrap_or_default())))
+}
+
+fn relayed<'a>(plan: &Plan, sent: &[Instant], received: impl Iterator<Item = (Instant, &'a [u8])>) -> Vec<f64> {
     let round = plan.frames.len();
     received
         .filter_map(|(at, payload)| {
             let first = *plan.unique.get(payload)?;
             let times = sent.iter().skip(first).step_by(round);
-            let sent_at = times.take_while(|time| **time <= at).last()?;
-            Some((at - *sent_at).as_secs_f64() * 1000.0)
+            // A frame that was sent again since names the later moment; the kernel's clock may be a little off ours.
+            let sent_at = times.take_while(|time| **time <= at + CLOCKS_APART).last()?;
+            Some(at.saturating_duration_since(*sent_at).as_secs_f64() * 1000.0)
         })
         .collect()
 }

@@ -1,6 +1,8 @@
 //! What a bare program would need for the same frames: the codecs alone, or the moving of packets alone.
 
-use crate::options::SipCodec;
+use crate::agents;
+use crate::analysis::{self, Delays};
+use crate::engine::{Engine, Manner, Order, Phone, Wire, framed};
 use gateway_tests::speech::{self, Speaker};
 use gateway_tests::voice::PhoneVoice;
 use gateway_tests::{g711, libspeex};
@@ -105,11 +107,14 @@ fn per_frame(frames: usize, mut work: impl FnMut()) -> Duration {
     quickest.min().unwrap_or_default() / frames as u32
 }
 
-/// The bare mover, in a process of its own: each TCP connection has a UDP socket, and 2-byte-framed packets go from one to the other.
-pub(crate) async fn mover(listen: SocketAddr, target: SocketAddr) {
+/// The bare mover, in a process of its own: each TCP connection has a UDP socket, and packets behind their length in two bytes go from
+/// one to the other. `targets` are taken in turn.
+pub(crate) async fn mover(listen: SocketAddr, targets: &[SocketAddr]) {
     let listener = TcpListener::bind(listen).await.unwrap();
+    let mut next = targets.iter().cycle();
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
+        let target = *next.next().unwrap();
         tokio::spawn(async move {
             let _ = stream.set_nodelay(true);
             let _ = move_packets(stream, target).await;
@@ -144,62 +149,53 @@ async fn move_packets(mut stream: TcpStream, target: SocketAddr) -> std::io::Res
     }
 }
 
-fn framed(bytes: &[u8]) -> Option<&[u8]> {
-    let length = usize::from(u16::from_be_bytes(bytes.get(..2)?.try_into().ok()?));
-    bytes.get(2..2 + length)
+/// What the mover needs and how long it takes.
+pub(crate) struct Moving {
+    /// Share of a core for one call, percent.
+    pub(crate) percent: f64,
+    pub(crate) up: Delays,
+    pub(crate) down: Delays,
 }
 
-/// Share of a core that the mover needs for one call, percent: `calls` connections, 50 packets a second each way.
-pub(crate) async fn moving(calls: usize, seconds: u64, codec: SipCodec) -> f64 {
-    let echo = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let target = echo.local_addr().unwrap();
+/// The same load as the gateway's, by the same engine, on the mover.
+pub(crate) async fn moving(calls: usize, seconds: u64, manner: &Manner) -> Moving {
+    let sockets = agents::rtp_sockets(calls);
+    let targets = sockets.iter().map(|socket| socket.local_addr().unwrap().to_string());
     let listen = gateway_tests::gateway::free_tcp(Ipv4Addr::LOCALHOST.into());
     let mut child = tokio::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--mover", &listen.to_string(), &target.to_string()])
+        .args(["--mover", &listen.to_string()])
+        .args(targets)
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    // The far end answers each packet with one of the same length.
-    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let stopped = std::sync::Arc::clone(&stop);
-    echo.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-    let echoing = std::thread::spawn(move || {
-        let mut buffer = [0; 2048];
-        while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
-            if let Ok((length, from)) = echo.recv_from(&mut buffer) {
-                let _ = echo.send_to(&buffer[..length], from);
-            }
-        }
-    });
     while TcpStream::connect(listen).await.is_err() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let body = if codec == SipCodec::Speex { 70 + 12 } else { 160 + 12 };
-    let clients: Vec<_> = (0..calls).map(|number| tokio::spawn(mover_client(listen, body, number))).collect();
+    let engine = Engine::start(sockets, manner.clone(), true);
+    for number in 0..calls {
+        let stream = TcpStream::connect(listen).await.unwrap().into_std().unwrap();
+        stream.set_nodelay(true).unwrap();
+        engine.tell(Order::Phone(Box::new(Phone::new(number, Wire::Framed { pending: Vec::new() }, stream))));
+    }
+    engine.tell(Order::Speak);
     tokio::time::sleep(Duration::from_secs(1)).await;
     let pid = child.id().unwrap();
     let (begin, before) = (Instant::now(), crate::process::cpu(pid));
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     let used = crate::process::cpu(pid) - before;
     let wall = begin.elapsed();
-    clients.iter().for_each(tokio::task::JoinHandle::abort);
+    engine.tell(Order::Silence);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let findings = engine.finish();
     let _ = child.kill().await;
-    stop.store(true, std::sync::atomic::Ordering::Relaxed);
-    echoing.join().unwrap();
-    used.as_secs_f64() / wall.as_secs_f64() / calls as f64 * 100.0
-}
-
-async fn mover_client(mover: SocketAddr, body: usize, number: usize) {
-    let mut stream = TcpStream::connect(mover).await.unwrap();
-    stream.set_nodelay(true).unwrap();
-    let packet = [&(body as u16).to_be_bytes()[..], &vec![0x55; body]].concat();
-    let mut buffer = [0; 8192];
-    tokio::time::sleep(Duration::from_millis(number as u64 % 20)).await;
-    let mut tick = tokio::time::interval(Duration::from_millis(20));
-    loop {
-        tokio::select! {
-            _ = tick.tick() => if stream.write_all(&packet).await.is_err() { return },
-            read = stream.read(&mut buffer) => if !matches!(read, Ok(1..)) { return },
-        }
+    let (mut up, mut down) = (Vec::new(), Vec::new());
+    for call in &findings.calls {
+        let Some(phone) = findings.phones.iter().find(|phone| call.user == format!("u{}", phone.number)) else {
+            continue;
+        };
+        up.extend(analysis::uplink_relayed(&manner.uplink, &phone.track.sent, &call.received));
+        down.extend(analysis::downlink_relayed(&manner.downlink, &call.sent, &phone.track.heard));
     }
+    let percent = used.as_secs_f64() / wall.as_secs_f64() / calls as f64 * 100.0;
+    Moving { percent, up: Delays::new(up), down: Delays::new(down) }
 }

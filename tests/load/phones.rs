@@ -1,10 +1,9 @@
-//! The RTMP side: a task for each phone, all on one thread, with nothing between the socket and the session.
+//! The RTMP side: phones' signalling, a task for each; while they are in a call the engine has them.
 
-use bytes::Bytes;
-use rtmp_session::{
-    ClientEvent, ClientSession, ConnectRequest, HandshakeKind, Input, Limits, Output, RtmpTimestamp, StreamId, Value,
-};
+use crate::engine::{Order, Phone, Track, Wire};
+use rtmp_session::{ClientEvent, ClientSession, ConnectRequest, HandshakeKind, Input, Limits, Output, StreamId, Value};
 use std::net::SocketAddr;
+use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -12,47 +11,34 @@ use tokio::sync::{mpsc, watch};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What the whole crowd does now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Phase {
-    /// Phones connect and call, each at its time.
-    Gather,
-    /// Everybody speaks.
-    Speak,
-    /// Everybody hangs up and goes.
-    Leave,
-}
-
 /// What a phone saw of its call.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct PhoneReport {
     pub(crate) user: String,
     pub(crate) invited: Option<Instant>,
     pub(crate) accepted: Option<Instant>,
-    pub(crate) sent: Vec<Instant>,
-    pub(crate) heard: Vec<(Instant, u32, Bytes)>,
+    pub(crate) track: Track,
     pub(crate) failure: Option<String>,
 }
 
-struct LoadPhone {
+pub(crate) struct LoadPhone {
     session: ClientSession,
     stream: TcpStream,
     opened: Instant,
     buffer: Box<[u8; 8192]>,
-    heard: Vec<(Instant, u32, Bytes)>,
 }
 
-type Failure = String;
+pub(crate) type Failure = String;
 
 impl LoadPhone {
-    async fn connected(gateway: SocketAddr, address: &str, password: Option<&str>) -> Result<Self, Failure> {
+    pub(crate) async fn connected(gateway: SocketAddr, address: &str, password: Option<&str>) -> Result<Self, Failure> {
         let stream = TcpStream::connect(gateway).await.map_err(|error| error.to_string())?;
         stream.set_nodelay(true).map_err(|error| error.to_string())?;
         let now = Instant::now();
         let mut session = ClientSession::new(now, Limits::default(), [7; 32], HandshakeKind::Simple);
         let args = password.map(|password| vec![Value::Null, password.into()]).unwrap_or_default();
         session.connect(now, ConnectRequest { app: format!("sip/{address}"), args, ..ConnectRequest::default() });
-        let mut phone = Self { session, stream, opened: now, buffer: Box::new([0; 8192]), heard: Vec::new() };
+        let mut phone = Self { session, stream, opened: now, buffer: Box::new([0; 8192]) };
         phone
             .until("connect", |event| match event {
                 ClientEvent::Connected { .. } => Some(Ok(())),
@@ -63,7 +49,7 @@ impl LoadPhone {
         Ok(phone)
     }
 
-    /// Waits for an event, and keeps the audio that comes meanwhile.
+    /// Waits for an event.
     async fn until<T>(
         &mut self,
         what: &str,
@@ -97,9 +83,7 @@ impl LoadPhone {
         while let Some(output) = self.session.poll_output() {
             match output {
                 Output::Bytes(bytes) => self.stream.write_all(&bytes).await.map_err(|error| error.to_string())?,
-                Output::Event(ClientEvent::Audio { timestamp, body, .. }) => {
-                    self.heard.push((Instant::now(), timestamp.ms(), body));
-                }
+                Output::Event(ClientEvent::Audio { .. }) => {}
                 Output::Event(event) => return Ok(Some(event)),
                 Output::Close => return Err("closed by the session".into()),
             }
@@ -116,7 +100,7 @@ impl LoadPhone {
         .await
     }
 
-    async fn call(&mut self, destination: &str, words: &[&str]) -> Result<(), Failure> {
+    pub(crate) async fn call(&mut self, destination: &str, words: &[&str]) -> Result<(), Failure> {
         let args: Vec<Value> = std::iter::once(destination).chain(words.iter().copied()).map(Value::from).collect();
         self.session.call(Instant::now(), "invite", &args);
         self.until("invite", |event| match event {
@@ -143,50 +127,37 @@ impl LoadPhone {
         Ok(publish)
     }
 
-    /// Reads for a while.
-    async fn linger(&mut self, time: Duration) -> Result<(), Failure> {
-        let end = tokio::time::Instant::now() + time;
+    /// Hangs up.
+    pub(crate) async fn bye(&mut self) -> Result<(), Failure> {
+        self.session.call(Instant::now(), "bye", &[]);
+        self.until("bye", |event| matches!(event, ClientEvent::Result { .. }).then_some(Ok(()))).await
+    }
+
+    /// Reads and answers pings until told to go.
+    pub(crate) async fn idle(&mut self, leave: &mut watch::Receiver<bool>) -> Result<(), Failure> {
         loop {
             while self.flush().await?.is_some() {}
-            match tokio::time::timeout_at(end, self.stream.read(&mut self.buffer[..])).await {
-                Ok(read) => self.take(read)?,
-                Err(_) => return Ok(()),
+            tokio::select! {
+                read = self.stream.read(&mut self.buffer[..]) => self.take(read)?,
+                _ = leave.wait_for(|leave| *leave) => return Ok(()),
             }
         }
     }
 
-    /// Reads until the phase changes to `until` or beyond; with bodies, sends one every 20 ms.
-    async fn live(
-        &mut self,
-        phases: &mut watch::Receiver<Phase>,
-        until: Phase,
-        speak: Option<(StreamId, &[Bytes], &mut Vec<Instant>)>,
-    ) -> Result<(), Failure> {
-        let mut tick = tokio::time::interval(Duration::from_millis(20));
-        let (stream, bodies, mut sent) = match speak {
-            Some((stream, bodies, sent)) => (stream, bodies, Some(sent)),
-            None => (StreamId::CONNECTION, &[][..], None),
-        };
-        let first_ms = self.opened.elapsed().as_millis() as u32;
-        while *phases.borrow() < until {
-            while self.flush().await?.is_some() {}
-            tokio::select! {
-                read = self.stream.read(&mut self.buffer[..]) => self.take(read)?,
-                _ = tick.tick(), if sent.is_some() => {
-                    let Some(sent) = &mut sent else { continue };
-                    let body = &bodies[sent.len() % bodies.len()];
-                    let time = RtmpTimestamp::from_ms(first_ms + 20 * sent.len() as u32);
-                    let now = Instant::now();
-                    self.session.send_audio(now, stream, time, body);
-                    sent.push(now);
-                }
-                _ = phases.changed() => {}
-            }
-            if self.session.poll_timeout().is_some_and(|due| due <= Instant::now()) {
-                self.session.handle_input(Instant::now(), Input::Timeout).map_err(|error| error.to_string())?;
-            }
+    /// Lends the phone to the engine until that gives it back.
+    async fn lend(self, number: usize, publish: StreamId, engine: &Sender<Order>) -> Result<(Self, Track), Failure> {
+        let Self { session, stream, opened, buffer } = self;
+        let stream = stream.into_std().map_err(|error| error.to_string())?;
+        let first_ms = opened.elapsed().as_millis() as u32;
+        let wire = Wire::Rtmp { session: Box::new(session), publish, first_ms };
+        let (phone, back) = Phone::new(number, wire, stream).with_way_back();
+        engine.send(Order::Phone(Box::new(phone))).map_err(|error| error.to_string())?;
+        let Phone { wire, stream, track, failure, .. } = back.await.map_err(|error| error.to_string())?;
+        let stream = TcpStream::from_std(stream).map_err(|error| error.to_string())?;
+        match (wire, failure) {
+            (Wire::Rtmp { session, .. }, None) => Ok((Self { session: *session, stream, opened, buffer }, track)),
+            (_, failure) => Err(failure.unwrap_or_default()),
         }
-        Ok(())
     }
 }
 
@@ -195,19 +166,14 @@ pub(crate) struct CallOrders {
     pub(crate) gateway: SocketAddr,
     pub(crate) agents: SocketAddr,
     pub(crate) words: &'static [&'static str],
-    pub(crate) bodies: Vec<Bytes>,
+    pub(crate) engine: Sender<Order>,
 }
 
 /// One phone from its connection to its end.
-pub(crate) async fn caller(
-    orders: &CallOrders,
-    number: usize,
-    mut phases: watch::Receiver<Phase>,
-    ready: mpsc::Sender<()>,
-) -> PhoneReport {
+pub(crate) async fn caller(orders: &CallOrders, number: usize, ready: mpsc::Sender<()>) -> PhoneReport {
     let mut report = PhoneReport { user: format!("u{number}"), ..PhoneReport::default() };
     let mut ready = Some(ready);
-    if let Err(failure) = call_through(orders, &mut report, &mut phases, &mut ready).await {
+    if let Err(failure) = call_through(orders, number, &mut report, &mut ready).await {
         report.failure = Some(failure);
         if let Some(ready) = ready {
             let _ = ready.send(()).await;
@@ -218,8 +184,8 @@ pub(crate) async fn caller(
 
 async fn call_through(
     orders: &CallOrders,
+    number: usize,
     report: &mut PhoneReport,
-    phases: &mut watch::Receiver<Phase>,
     ready: &mut Option<mpsc::Sender<()>>,
 ) -> Result<(), Failure> {
     let address = format!("p{}@{}", report.user, orders.agents);
@@ -231,14 +197,9 @@ async fn call_through(
     if let Some(ready) = ready.take() {
         let _ = ready.send(()).await;
     }
-    phone.live(phases, Phase::Speak, None).await?;
-    phone.heard.clear();
-    phone.live(phases, Phase::Leave, Some((publish, &orders.bodies, &mut report.sent))).await?;
-    // What is on its way still counts.
-    phone.linger(Duration::from_millis(200)).await?;
-    report.heard = std::mem::take(&mut phone.heard);
-    phone.session.call(Instant::now(), "bye", &[]);
-    phone.until("bye", |event| matches!(event, ClientEvent::Result { .. }).then_some(Ok(()))).await
+    let (mut phone, track) = phone.lend(number, publish, &orders.engine).await?;
+    report.track = track;
+    phone.bye().await
 }
 
 /// A phone that registers and then only is there.
@@ -246,13 +207,13 @@ pub(crate) async fn idler(
     gateway: SocketAddr,
     agents: SocketAddr,
     number: usize,
-    mut phases: watch::Receiver<Phase>,
+    mut leave: watch::Receiver<bool>,
     ready: mpsc::Sender<Result<(), Failure>>,
 ) {
     match LoadPhone::connected(gateway, &format!("idle{number}@{agents}"), Some("secret")).await {
         Ok(mut phone) => {
             let _ = ready.send(Ok(())).await;
-            let _ = phone.live(&mut phases, Phase::Leave, None).await;
+            let _ = phone.idle(&mut leave).await;
         }
         Err(failure) => drop(ready.send(Err(failure)).await),
     }

@@ -12,6 +12,17 @@ pub(crate) fn cpu(pid: u32) -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
+/// Context switches of all threads of a process that are there.
+pub(crate) fn switches(pid: u32) -> u64 {
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return 0 };
+    let statuses = tasks.flatten().filter_map(|task| std::fs::read_to_string(task.path().join("status")).ok());
+    let count = |status: &str| -> u64 {
+        let rows = status.lines().filter(|row| row.contains("ctxt_switches"));
+        rows.filter_map(|row| row.split_whitespace().next_back()?.parse::<u64>().ok()).sum()
+    };
+    statuses.map(|status| count(&status)).sum()
+}
+
 /// Processor time that the whole machine has used so far: everything but idling and waiting for disks.
 pub(crate) fn machine_cpu() -> Duration {
     let stat = std::fs::read_to_string("/proc/stat").unwrap();
