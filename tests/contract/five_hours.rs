@@ -83,6 +83,7 @@ impl Call {
             receive: vec![format],
             telephone_event: None,
             receive_events: Vec::new(),
+            opus: call_media::codec::OpusWishes::default(),
             comfort_noise: None,
             receive_comfort_noise: None,
             direction: Direction::SendRecv,

@@ -12,6 +12,8 @@ use bytes::{Bytes, BytesMut};
 
 use crate::codec::Codec;
 
+/// SoundFormat 9: the extended header of Enhanced RTMP, where a FourCC names the codec.
+const FORMAT_EXTENDED: u8 = 9;
 /// SoundFormat 11: Speex.
 const FORMAT_SPEEX: u8 = 11;
 /// SoundFormat 8: G.711 mu-law.
@@ -22,7 +24,8 @@ const FORMAT_PCMA: u8 = 7;
 /// An audio message that was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AudioTag<'a> {
-    /// Nothing is said for now: an empty message, or a tag byte alone (Flash at the end of speech; reliability T11).
+    /// Nothing is said for now: an empty message, a tag byte alone (Flash at the end of speech; reliability T11), or the
+    /// start or end of an Opus sequence.
     Silence,
     /// A packet of a codec that we have.
     Packet {
@@ -43,10 +46,49 @@ impl<'a> AudioTag<'a> {
             FORMAT_SPEEX => Codec::SpeexWideband,
             FORMAT_PCMU => Codec::Pcmu,
             FORMAT_PCMA => Codec::Pcma,
+            FORMAT_EXTENDED => return extended(tag & 0x0F, payload),
             other => return Self::Unsupported(other),
         };
         if payload.is_empty() { Self::Silence } else { Self::Packet { codec, payload } }
     }
+}
+
+/// AudioPacketType of Enhanced RTMP (version 2, "ExAudioTagHeader").
+mod packet_type {
+    pub(super) const SEQUENCE_START: u8 = 0;
+    pub(super) const CODED_FRAMES: u8 = 1;
+    pub(super) const SEQUENCE_END: u8 = 2;
+    pub(super) const MODIFIER: u8 = 7;
+}
+
+const FOURCC_OPUS: &[u8] = b"Opus";
+
+/// Reads what follows the first byte of an extended header: modifiers, FourCC, data. One track only, and Opus only.
+fn extended(mut packet_type: u8, mut rest: &[u8]) -> AudioTag<'_> {
+    const UNSUPPORTED: AudioTag<'_> = AudioTag::Unsupported(FORMAT_EXTENDED);
+    // Each modifier is at least three bytes, so the loop ends with the message.
+    while packet_type == packet_type::MODIFIER {
+        let Some((next, behind)) = skip_modifier(rest) else { return UNSUPPORTED };
+        (packet_type, rest) = (next, behind);
+    }
+    let Some((FOURCC_OPUS, payload)) = rest.split_at_checked(FOURCC_OPUS.len()) else { return UNSUPPORTED };
+    match packet_type {
+        packet_type::SEQUENCE_START | packet_type::SEQUENCE_END => AudioTag::Silence,
+        packet_type::CODED_FRAMES if payload.is_empty() => AudioTag::Silence,
+        packet_type::CODED_FRAMES => AudioTag::Packet { codec: Codec::Opus, payload },
+        _ => UNSUPPORTED,
+    }
+}
+
+/// A size (one byte less one; 256 says that two bytes follow instead), so many bytes, then the type of what comes next.
+fn skip_modifier(bytes: &[u8]) -> Option<(u8, &[u8])> {
+    let (&short, rest) = bytes.split_first()?;
+    let (size, rest) = match short {
+        0xFF => rest.split_first_chunk().map(|(long, rest)| (usize::from(u16::from_be_bytes(*long)) + 1, rest))?,
+        _ => (usize::from(short) + 1, rest),
+    };
+    let (&types, rest) = rest.get(size..)?.split_first()?;
+    Some((types & 0x0F, rest))
 }
 
 /// What a SoundFormat is called, for log lines and rejections.
@@ -58,7 +100,7 @@ pub fn sound_format_name(format: u8) -> &'static str {
         4..=6 => "Nellymoser",
         FORMAT_PCMA => "PCMA",
         FORMAT_PCMU => "PCMU",
-        9 => "Enhanced RTMP audio",
+        FORMAT_EXTENDED => "Enhanced RTMP audio other than Opus",
         10 => "AAC",
         FORMAT_SPEEX => "Speex",
         _ => "unknown",
@@ -76,11 +118,12 @@ const ARENA_BYTES: usize = 4096;
 impl AudioTagWriter {
     /// The body of a message that carries `payload` of `codec`.
     pub fn message(&mut self, codec: Codec, payload: &[u8]) -> Bytes {
-        let length = 1 + payload.len();
+        let header = codec.info().flv_header;
+        let length = header.len() + payload.len();
         if self.arena.capacity() < length {
             self.arena.reserve(ARENA_BYTES.max(length));
         }
-        self.arena.extend_from_slice(&[codec.info().flv_tag]);
+        self.arena.extend_from_slice(header);
         self.arena.extend_from_slice(payload);
         self.arena.split().freeze()
     }
@@ -110,11 +153,35 @@ mod tests {
         assert_eq!(AudioTag::parse(&[0x82]), AudioTag::Silence);
     }
 
+    #[test]
+    fn opus_is_read_behind_its_fourcc_and_any_modifiers() {
+        let packet = AudioTag::Packet { codec: Codec::Opus, payload: &[0x78, 1, 2] };
+        assert_eq!(AudioTag::parse(b"\x91Opus\x78\x01\x02"), packet);
+        // A modifier of three bytes (a time in nanoseconds), then CodedFrames.
+        assert_eq!(AudioTag::parse(b"\x97\x02abc\x01Opus\x78\x01\x02"), packet);
+        let mut long = vec![0x97, 0xFF, 0x01, 0x00];
+        long.extend([0; 257]);
+        long.extend(b"\x01Opus\x78\x01\x02");
+        assert_eq!(AudioTag::parse(&long), packet);
+        assert_eq!(AudioTag::parse(b"\x90OpusOpusHead"), AudioTag::Silence);
+        assert_eq!(AudioTag::parse(b"\x92Opus"), AudioTag::Silence);
+    }
+
+    #[test]
+    fn other_fourccs_several_tracks_and_cut_headers_are_not_ours() {
+        for body in
+            [&b"\x91mp4a\x01"[..], b"\x95\x00Opus\x01", b"\x91Opu", b"\x91", b"\x97", b"\x97\xFF\xFF\xFF", b"\x97\x00"]
+        {
+            let expected = if body.len() == 1 { AudioTag::Unsupported(9) } else { AudioTag::parse(body) };
+            assert_eq!(expected, AudioTag::Unsupported(9), "{body:x?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn what_is_written_is_read_again(payload in proptest::collection::vec(any::<u8>(), 1..400)) {
             let mut writer = AudioTagWriter::default();
-            for codec in Codec::ALL {
+            for codec in Codec::OF_PHONES {
                 let body = writer.message(codec, &payload);
                 let read = if codec.is_speex() { Codec::SpeexWideband } else { codec };
                 prop_assert_eq!(AudioTag::parse(&body), AudioTag::Packet { codec: read, payload: &payload });

@@ -10,11 +10,17 @@ pub const MAX_RTCP_BYTES: usize = 2048;
 pub const MAX_DECODED_SAMPLES: usize = 8000;
 /// Speex frames taken from one packet or message: 320 ms. More is malformed (pjsip 6c9024511 shows why there is a cap).
 pub const MAX_SPEEX_FRAMES_PER_PACKET: usize = 16;
+/// Opus packets beyond this are neither read nor made: the largest frame of RFC 6716 section 3.2.1.
+pub const MAX_OPUS_PACKET_BYTES: usize = 1275;
+/// Effort of the Opus encoder (0..=10).
+pub const OPUS_COMPLEXITY: u8 = 5;
 /// RTP payload that is sent at most, header not counted.
 pub const MAX_PAYLOAD_BYTES: usize = 1200;
 
 /// Quality of Speex that we encode (0..=10): what siprtmp used, 15 kbit/s narrowband, 27.8 kbit/s wideband.
 pub const SPEEX_QUALITY: u8 = 8;
+/// Quality of Speex for a phone.
+pub const SPEEX_QUALITY_TO_PHONE: u8 = 8;
 /// Effort of the Speex encoder (1..=10): libspeex's default.
 pub const SPEEX_COMPLEXITY: u8 = 2;
 

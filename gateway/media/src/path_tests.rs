@@ -130,7 +130,7 @@ fn since_start(at: Instant) -> f64 {
 /// Audio messages of a phone, `frames` 20 ms frames in each.
 fn phone_messages(codec: Codec, pcm: &[i16], frames: usize) -> Vec<Bytes> {
     let (mut encoder, mut writer) = (Encoder::new(codec), AudioTagWriter::default());
-    pcm.chunks_exact(codec.info().frame_samples * frames)
+    pcm.chunks_exact(codec.frame_samples() * frames)
         .map(|chunk| {
             let mut payload = Vec::new();
             encoder.encode(chunk, &mut payload).unwrap();
@@ -144,7 +144,7 @@ fn peer_packets(codec: Codec, pcm: &[i16], frames: usize, first: u16, timestamp:
     let (mut encoder, mut writer) = (Encoder::new(codec), RtpWriter::new(0xBEEF, first));
     let step = codec.clock_rate() as usize / 50 * frames;
     let payload_type = codec.info().static_payload_type.unwrap_or(96);
-    pcm.chunks_exact(codec.info().frame_samples * frames)
+    pcm.chunks_exact(codec.frame_samples() * frames)
         .enumerate()
         .map(|(n, chunk)| {
             let mut payload = Vec::new();

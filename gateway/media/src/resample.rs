@@ -1,35 +1,41 @@
-//! Between 8 and 16 kHz: a half-band FIR of 47 taps in its polyphase form, 1.44 ms of delay each way.
+//! Between 8, 16, 32 and 48 kHz: short polyphase FIR filters. A rate and its double have a half-band filter of 47 taps:
 //!
 //! ```text
 //! 8 -> 16   x ---+--- 24 odd taps ---> y[2n]        16 -> 8   x[2n]   --- 24 odd taps ---+
 //!                +--- delay 11 ------> y[2n+1]                x[2n+1] --- delay -------- (+) ---> y[n]
 //! ```
-//! Every second tap of a half-band filter is zero but the middle one, so half of the work is a copy. Taps: windowed sinc,
-//! Kaiser window. Flat to 3.3 kHz, -6 dB at 4 kHz, images and aliases of what lies below 3.3 kHz more than 60 dB down.
+//! Every second tap of a half-band filter is zero but the middle one, so half of the work is a copy. All other pairs have a
+//! bank of phases of one low pass at the common rate, of which an output needs one. Taps: windowed sinc, Kaiser window, over
+//! 24 samples of the lower rate: 1.5 ms of delay if that is 8 kHz, less above. Flat to 0.41 of the lower rate (3.3 of 4 kHz),
+//! -6 dB at its half; images and aliases of what lies below are more than 60 dB down.
 
 use std::{f64::consts::PI, sync::LazyLock};
 
 use crate::codec::SampleRate;
 
-/// Taps that are neither zero nor the middle.
+/// Samples of the lower rate that a filter spans.
 const TAPS: usize = 24;
 /// Kaiser's shape parameter for a stop band of 65 dB.
 const KAISER_BETA: f64 = 6.2;
 
-/// Samples that a [`Resampler`] looks back on its input.
+/// Samples that the half-band filter looks back on its input.
 const HISTORY: usize = TAPS - 1;
 
-static ODD_TAPS: LazyLock<[f32; TAPS]> = LazyLock::new(design);
+static ODD_TAPS: LazyLock<[f32; TAPS]> = LazyLock::new(half_band);
 
 /// The odd taps of a half-band low pass whose middle tap is 1/2, scaled so that they add up to 1/2.
-fn design() -> [f32; TAPS] {
+fn half_band() -> [f32; TAPS] {
     let raw: [f64; TAPS] = std::array::from_fn(|tap| {
-        let offset = 2.0 * tap as f64 - (TAPS as f64 - 1.0); // odd distance from the middle, at 16 kHz
-        let window_position = offset / TAPS as f64;
-        (PI * offset / 2.0).sin() / (PI * offset) * bessel_i0(KAISER_BETA * (1.0 - window_position.powi(2)).sqrt())
+        let offset = 2.0 * tap as f64 - (TAPS as f64 - 1.0); // odd distance from the middle, at the higher rate
+        (PI * offset / 2.0).sin() / (PI * offset) * kaiser(offset / TAPS as f64)
     });
     let sum: f64 = raw.iter().sum();
     raw.map(|tap| (tap / sum / 2.0) as f32)
+}
+
+/// The window's height at a place from -1 to 1.
+fn kaiser(place: f64) -> f64 {
+    bessel_i0(KAISER_BETA * (1.0 - place.powi(2)).max(0.0).sqrt())
 }
 
 /// Modified Bessel function of the first kind, order 0, by its power series.
@@ -45,72 +51,154 @@ fn bessel_i0(x: f64) -> f64 {
 
 /// Converts a stream of samples from one rate to another; keeps what it needs of the past between calls.
 pub struct Resampler {
-    direction: Conversion,
-    /// The last [`HISTORY`] inputs of the filtered branch, then the new ones.
-    filtered: Vec<f32>,
-    /// The same of the delayed branch; used on the way down only.
-    delayed: Vec<f32>,
+    conversion: Conversion,
 }
 
 enum Conversion {
     None,
-    Double,
-    Halve,
+    Double(Branch),
+    Halve { filtered: Branch, delayed: Branch },
+    Ratio(Polyphase),
 }
 
 impl Resampler {
     /// A converter with silence behind it.
     pub fn new(from: SampleRate, to: SampleRate) -> Self {
-        let direction = match (from, to) {
-            (SampleRate::Hz8000, SampleRate::Hz16000) => Conversion::Double,
-            (SampleRate::Hz16000, SampleRate::Hz8000) => Conversion::Halve,
-            (SampleRate::Hz8000, SampleRate::Hz8000) | (SampleRate::Hz16000, SampleRate::Hz16000) => Conversion::None,
+        let (from, to) = (from.hz(), to.hz());
+        let conversion = if from == to {
+            Conversion::None
+        } else if to == 2 * from {
+            Conversion::Double(Branch::default())
+        } else if from == 2 * to {
+            Conversion::Halve { filtered: Branch::default(), delayed: Branch::default() }
+        } else {
+            Conversion::Ratio(Polyphase::new(from, to))
         };
-        Self { direction, filtered: vec![0.0; HISTORY], delayed: vec![0.0; HISTORY] }
+        Self { conversion }
     }
 
-    /// Appends the converted samples to `out`. Downwards `input` must hold an even number of samples, or its last one is
-    /// lost.
+    /// Appends the converted samples to `out`. `input` must hold whole milliseconds, or the last samples may be lost on
+    /// the way down.
     pub fn process(&mut self, input: &[i16], out: &mut Vec<i16>) {
-        match self.direction {
+        match &mut self.conversion {
             Conversion::None => out.extend_from_slice(input),
-            Conversion::Double => self.double(input, out),
-            Conversion::Halve => self.halve(input, out),
+            Conversion::Double(branch) => double(branch, input, out),
+            Conversion::Halve { filtered, delayed } => halve(filtered, delayed, input, out),
+            Conversion::Ratio(polyphase) => polyphase.process(input, out),
         }
-    }
-
-    fn double(&mut self, input: &[i16], out: &mut Vec<i16>) {
-        self.filtered.extend(input.iter().map(|&sample| sample as f32));
-        out.reserve(2 * input.len());
-        for window in self.filtered.windows(TAPS) {
-            out.push(to_sample(2.0 * filter(window)));
-            out.push(window[TAPS / 2] as i16);
-        }
-        keep_history(&mut self.filtered);
-    }
-
-    fn halve(&mut self, input: &[i16], out: &mut Vec<i16>) {
-        for pair in input.chunks_exact(2) {
-            self.filtered.push(pair[0] as f32);
-            self.delayed.push(pair[1] as f32);
-        }
-        out.reserve(input.len() / 2);
-        for (window, delayed) in self.filtered.windows(TAPS).zip(self.delayed.windows(TAPS)) {
-            out.push(to_sample(filter(window) + 0.5 * delayed[TAPS / 2 - 1]));
-        }
-        keep_history(&mut self.filtered);
-        keep_history(&mut self.delayed);
     }
 }
 
-fn keep_history(samples: &mut Vec<f32>) {
-    samples.drain(..samples.len() - HISTORY);
+/// The last [`HISTORY`] inputs of a branch of the half-band filter, then the new ones.
+struct Branch(Vec<f32>);
+
+impl Default for Branch {
+    fn default() -> Self {
+        Self(vec![0.0; HISTORY])
+    }
+}
+
+impl Branch {
+    fn keep_history(&mut self) {
+        self.0.drain(..self.0.len() - HISTORY);
+    }
+}
+
+fn double(branch: &mut Branch, input: &[i16], out: &mut Vec<i16>) {
+    branch.0.extend(input.iter().map(|&sample| sample as f32));
+    out.reserve(2 * input.len());
+    for window in branch.0.windows(TAPS) {
+        out.push(to_sample(2.0 * filter(window, &*ODD_TAPS)));
+        out.push(window[TAPS / 2] as i16);
+    }
+    branch.keep_history();
+}
+
+fn halve(filtered: &mut Branch, delayed: &mut Branch, input: &[i16], out: &mut Vec<i16>) {
+    for pair in input.chunks_exact(2) {
+        filtered.0.push(pair[0] as f32);
+        delayed.0.push(pair[1] as f32);
+    }
+    out.reserve(input.len() / 2);
+    for (window, delayed) in filtered.0.windows(TAPS).zip(delayed.0.windows(TAPS)) {
+        out.push(to_sample(filter(window, &*ODD_TAPS) + 0.5 * delayed[TAPS / 2 - 1]));
+    }
+    filtered.keep_history();
+    delayed.keep_history();
+}
+
+/// `up` : `down`, each in lowest terms.
+struct Polyphase {
+    up: usize,
+    down: usize,
+    bank: &'static Bank,
+    /// The inputs that the next output still looks back on, then the new ones.
+    samples: Vec<f32>,
+    /// Where the next output lies from the first whole window on, in steps of the common rate.
+    next: usize,
+}
+
+/// The taps of each phase, oldest sample first.
+struct Bank {
+    up: usize,
+    down: usize,
+    /// Taps of one phase: a multiple of eight.
+    span: usize,
+    taps: Vec<f32>,
+}
+
+static BANKS: LazyLock<Vec<Bank>> = LazyLock::new(|| {
+    let ratios = [(4, 1), (6, 1), (3, 1), (3, 2)];
+    ratios.into_iter().flat_map(|(a, b)| [Bank::design(a, b), Bank::design(b, a)]).collect()
+});
+
+impl Bank {
+    /// A low pass at the common rate that ends at half of the lower rate.
+    fn design(up: usize, down: usize) -> Self {
+        let steps = up.max(down);
+        let length = TAPS * steps;
+        let middle = (length as f64 - 1.0) / 2.0;
+        let tap = |n: usize| {
+            let offset = n as f64 - middle; // never 0: the length is even
+            (PI * offset / steps as f64).sin() / (PI * offset) * kaiser(offset / (length as f64 / 2.0))
+        };
+        let sum: f64 = (0..length).map(tap).sum();
+        let span = length.div_ceil(up).next_multiple_of(8);
+        let mut taps = vec![0.0; span * up];
+        for n in 0..length {
+            let (phase, age) = (n % up, n / up);
+            taps[phase * span + span - 1 - age] = (tap(n) / sum * up as f64) as f32;
+        }
+        Self { up, down, span, taps }
+    }
+}
+
+impl Polyphase {
+    fn new(from: u32, to: u32) -> Self {
+        let fits = |bank: &&Bank| from as usize * bank.up == to as usize * bank.down;
+        let bank = BANKS.iter().find(fits).expect("every pair of 8, 16, 32 and 48 kHz has a bank or a half band");
+        Self { up: bank.up, down: bank.down, bank, samples: vec![0.0; bank.span - 1], next: 0 }
+    }
+
+    fn process(&mut self, input: &[i16], out: &mut Vec<i16>) {
+        let span = self.bank.span;
+        self.samples.extend(input.iter().map(|&sample| sample as f32));
+        out.reserve(input.len() * self.up / self.down + 1);
+        while let Some(window) = self.samples.get(self.next / self.up..self.next / self.up + span) {
+            let phase = self.next % self.up;
+            out.push(to_sample(filter(window, &self.bank.taps[phase * span..(phase + 1) * span])));
+            self.next += self.down;
+        }
+        let used = (self.next / self.up).min(self.samples.len());
+        self.samples.drain(..used);
+        self.next -= used * self.up;
+    }
 }
 
 /// The filter at one place; eight partial sums, so that the compiler may use vector registers.
-fn filter(window: &[f32]) -> f32 {
+fn filter(window: &[f32], taps: &[f32]) -> f32 {
     let mut sums = [0.0f32; 8];
-    for (samples, taps) in window.chunks_exact(8).zip(ODD_TAPS.chunks_exact(8)) {
+    for (samples, taps) in window.chunks_exact(8).zip(taps.chunks_exact(8)) {
         for lane in 0..8 {
             sums[lane] += samples[lane] * taps[lane];
         }
@@ -139,40 +227,84 @@ mod tests {
     const LOW: SampleRate = SampleRate::Hz8000;
     const HIGH: SampleRate = SampleRate::Hz16000;
 
+    /// Every two different rates, the lower one first.
+    fn pairs() -> impl Iterator<Item = (SampleRate, SampleRate)> {
+        SampleRate::ALL
+            .into_iter()
+            .flat_map(|a| SampleRate::ALL.into_iter().map(move |b| (a, b)))
+            .filter(|(a, b)| a < b)
+    }
+
+    /// Frequencies as shares of the lower rate: 300 to 3300 Hz if that is 8 kHz.
+    const IN_BAND: [f64; 5] = [0.0375, 0.125, 0.25, 0.375, 0.4125];
+
     #[test]
     fn the_pass_band_is_flat_both_ways() {
-        for frequency in [100, 300, 1000, 2000, 3000, 3300] {
-            for (from, to) in [(LOW, HIGH), (HIGH, LOW)] {
-                let input = tone(frequency as f64, 8000.0, from, 1000);
-                let out = convert(from, to, &input);
-                let gain = tone_level_db(&out[500..], frequency as f64, to) - level_db(rms(&input));
-                assert!(gain.abs() < 0.1, "{frequency} Hz {from:?} -> {to:?}: {gain:.3} dB");
+        for (low, high) in pairs() {
+            for frequency in IN_BAND.map(|share| (share * low.hz() as f64).round()) {
+                for (from, to) in [(low, high), (high, low)] {
+                    let input = tone(frequency, 8000.0, from, 1000);
+                    let out = convert(from, to, &input);
+                    assert_eq!(out.len(), to.samples_in_ms(1000));
+                    let gain = tone_level_db(&out[to.samples_in_ms(60)..], frequency, to) - level_db(rms(&input));
+                    assert!(gain.abs() < 0.1, "{frequency} Hz {from:?} -> {to:?}: {gain:.3} dB");
+                }
             }
         }
     }
 
     #[test]
     fn images_of_speech_are_gone_on_the_way_up() {
-        for frequency in [300, 1000, 2000, 3000, 3300] {
-            let input = tone(frequency as f64, 8000.0, LOW, 1000);
-            let out = convert(LOW, HIGH, &input);
-            let image = tone_level_db(&out[500..], 8000.0 - frequency as f64, HIGH) - level_db(rms(&input));
-            assert!(image < -60.0, "image of {frequency} Hz at {image:.1} dB");
+        for (low, high) in pairs() {
+            for frequency in IN_BAND.map(|share| (share * low.hz() as f64).round()) {
+                let input = tone(frequency, 8000.0, low, 1000);
+                let out = convert(low, high, &input);
+                for image in (1..=high.hz() / low.hz() / 2).flat_map(|k| {
+                    let multiple = (k * low.hz()) as f64;
+                    [multiple - frequency, multiple + frequency]
+                }) {
+                    let level = tone_level_db(&out[high.samples_in_ms(60)..], image, high) - level_db(rms(&input));
+                    assert!(
+                        level < -60.0 || image > high.hz() as f64 / 2.0,
+                        "{low:?} -> {high:?}: {image} Hz at {level:.1} dB"
+                    );
+                }
+            }
         }
     }
 
     #[test]
     fn what_does_not_fit_is_gone_on_the_way_down() {
-        for frequency in [4700, 5000, 6000, 7000, 7700] {
-            let input = tone(frequency as f64, 8000.0, HIGH, 1000);
-            let out = convert(HIGH, LOW, &input);
-            let alias = level_db(rms(&out[500..])) - level_db(rms(&input));
-            assert!(alias < -60.0, "alias of {frequency} Hz at {alias:.1} dB");
+        for (low, high) in pairs() {
+            for share in [0.5875, 0.65, 0.73] {
+                let frequency = (share * low.hz() as f64).round();
+                if frequency > 0.49 * high.hz() as f64 {
+                    continue;
+                }
+                let input = tone(frequency, 8000.0, high, 1000);
+                let out = convert(high, low, &input);
+                let alias = level_db(rms(&out[low.samples_in_ms(60)..])) - level_db(rms(&input));
+                assert!(alias < -60.0, "{high:?} -> {low:?}: alias of {frequency} Hz at {alias:.1} dB");
+            }
         }
     }
 
     #[test]
-    fn the_delay_is_below_one_and_a_half_milliseconds() {
+    fn any_cut_of_the_input_gives_the_same_output() {
+        let input = tone(440.0, 10_000.0, SampleRate::Hz48000, 400);
+        for to in [SampleRate::Hz8000, SampleRate::Hz16000, SampleRate::Hz32000] {
+            let mut whole = Vec::new();
+            Resampler::new(SampleRate::Hz48000, to).process(&input, &mut whole);
+            assert_eq!(convert(SampleRate::Hz48000, to, &input), whole, "{to:?}");
+            assert_eq!(whole.len(), to.samples_in_ms(400));
+            let (mut pieces, mut resampler) = (Vec::new(), Resampler::new(SampleRate::Hz48000, to));
+            input.chunks(48).for_each(|piece| resampler.process(piece, &mut pieces));
+            assert_eq!(pieces, whole, "{to:?}");
+        }
+    }
+
+    #[test]
+    fn the_delay_is_at_most_one_and_a_half_milliseconds() {
         let mut impulse = vec![0i16; 320];
         impulse[100] = 16000;
         let up = convert(LOW, HIGH, &impulse);
@@ -181,6 +313,13 @@ mod tests {
         impulse[101] = 16000;
         let down = convert(HIGH, LOW, &impulse);
         assert_eq!(peak_position(&down) as i64 - 50, 12); // (2 * 12 + 1 - 2) / 16 kHz = 1.44 ms
+        for (low, high) in pairs() {
+            let mut impulse = vec![0i16; low.samples_in_ms(20)];
+            impulse[40] = 16000;
+            let out = convert(low, high, &impulse);
+            let delay = peak_position(&out) as f64 / high.hz() as f64 - 40.0 / low.hz() as f64;
+            assert!(delay * low.hz() as f64 <= 12.01, "{low:?} -> {high:?}: {delay}");
+        }
     }
 
     fn peak_position(samples: &[i16]) -> usize {

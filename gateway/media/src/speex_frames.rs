@@ -16,7 +16,7 @@ use crate::limits::MAX_SPEEX_FRAMES_PER_PACKET;
 const NARROWBAND_BITS: [usize; 9] = [5, 43, 119, 160, 220, 300, 364, 492, 79];
 /// Bits of a wideband layer by its mode, the leading one and the mode included.
 const WIDEBAND_BITS: [usize; 5] = [4, 36, 112, 192, 352];
-/// A narrowband layer, a wideband layer and an ultra-wideband layer.
+/// A wideband layer and an ultra-wideband layer.
 const MAX_EXTRA_LAYERS: usize = 2;
 const MODE_USER_DATA: u32 = 13;
 const MODE_REQUEST: u32 = 14;
@@ -31,6 +31,8 @@ pub struct MalformedSpeex;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameMap {
     ends: [u16; MAX_SPEEX_FRAMES_PER_PACKET],
+    /// Where an ultra-wideband layer starts: the end, where there is none.
+    wideband_ends: [u16; MAX_SPEEX_FRAMES_PER_PACKET],
     count: usize,
 }
 
@@ -38,12 +40,16 @@ impl FrameMap {
     /// Finds the frames. Those in front of a fault count, as they do to the decoder; so do the first
     /// [`MAX_SPEEX_FRAMES_PER_PACKET`] of a packet that holds more.
     pub fn of(packet: &[u8]) -> Result<Self, MalformedSpeex> {
-        let mut map = Self { ends: [0; MAX_SPEEX_FRAMES_PER_PACKET], count: 0 };
+        let nothing = [0; MAX_SPEEX_FRAMES_PER_PACKET];
+        let mut map = Self { ends: nothing, wideband_ends: nothing, count: 0 };
         let mut bits = BitReader { bytes: packet, position: 0 };
-        while let Some(end) = map.ends.get_mut(map.count) {
+        while map.count < MAX_SPEEX_FRAMES_PER_PACKET {
             match skip_frame(&mut bits) {
-                Ok(true) => *end = u16::try_from(bits.position).map_err(|_| MalformedSpeex)?,
-                Ok(false) => break,
+                Ok(Some(wideband_end)) => {
+                    map.ends[map.count] = u16::try_from(bits.position).map_err(|_| MalformedSpeex)?;
+                    map.wideband_ends[map.count] = wideband_end.min(bits.position) as u16;
+                }
+                Ok(None) => break,
                 Err(_) if map.count > 0 => break,
                 Err(error) => return Err(error),
             }
@@ -59,21 +65,35 @@ impl FrameMap {
 
     /// The bits of each frame, in order.
     pub fn frames(&self) -> impl Iterator<Item = Range<usize>> + '_ {
-        (0..self.count).map(|n| if n == 0 { 0 } else { self.ends[n - 1] as usize }..self.ends[n] as usize)
+        (0..self.count).map(|n| self.start(n)..self.ends[n] as usize)
+    }
+
+    /// The same without layers above wideband.
+    pub fn wideband_frames(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        (0..self.count).map(|n| self.start(n)..self.wideband_ends[n] as usize)
+    }
+
+    /// Whether a frame has a layer above wideband.
+    pub fn is_ultra_wideband(&self) -> bool {
+        self.ends != self.wideband_ends
+    }
+
+    fn start(&self, frame: usize) -> usize {
+        frame.checked_sub(1).map_or(0, |before| self.ends[before] as usize)
     }
 }
 
-/// Moves behind the next frame; false at the end of the packet.
-fn skip_frame(bits: &mut BitReader<'_>) -> Result<bool, MalformedSpeex> {
+/// Moves behind the next frame and tells where its wideband layer ends; `None` at the end of the packet.
+fn skip_frame(bits: &mut BitReader<'_>) -> Result<Option<usize>, MalformedSpeex> {
     loop {
         if bits.remaining() < 5 {
-            return Ok(false);
+            return Ok(None);
         }
         if bits.take(1)? == 1 {
             return Err(MalformedSpeex); // a wideband layer without a narrowband one
         }
         match bits.take(4)? {
-            MODE_TERMINATOR => return Ok(false),
+            MODE_TERMINATOR => return Ok(None),
             MODE_REQUEST => {
                 let width = match bits.take(4)? {
                     0..=1 => 1,
@@ -92,14 +112,15 @@ fn skip_frame(bits: &mut BitReader<'_>) -> Result<bool, MalformedSpeex> {
             mode => {
                 let length = *NARROWBAND_BITS.get(mode as usize).ok_or(MalformedSpeex)?;
                 bits.skip(length - 5)?;
-                return skip_wideband_layers(bits).map(|()| true);
+                return skip_wideband_layers(bits).map(Some);
             }
         }
     }
 }
 
-fn skip_wideband_layers(bits: &mut BitReader<'_>) -> Result<(), MalformedSpeex> {
-    for _ in 0..MAX_EXTRA_LAYERS {
+fn skip_wideband_layers(bits: &mut BitReader<'_>) -> Result<usize, MalformedSpeex> {
+    let mut wideband_end = bits.position;
+    for layer in 0..MAX_EXTRA_LAYERS {
         if bits.remaining() < 4 || bits.peek() == 0 {
             break;
         }
@@ -107,8 +128,11 @@ fn skip_wideband_layers(bits: &mut BitReader<'_>) -> Result<(), MalformedSpeex> 
         let mode = bits.take(3)?;
         let length = *WIDEBAND_BITS.get(mode as usize).ok_or(MalformedSpeex)?;
         bits.skip(length - 4)?;
+        if layer == 0 {
+            wideband_end = bits.position;
+        }
     }
-    Ok(())
+    Ok(wideband_end)
 }
 
 struct BitReader<'a> {
@@ -188,7 +212,11 @@ mod tests {
     use speex_codec::{Encoder as Speex, Mode};
 
     fn packet_of(mode: Mode, quality: u8, frames: usize) -> Vec<u8> {
-        let rate = if mode == Mode::Narrowband { SampleRate::Hz8000 } else { SampleRate::Hz16000 };
+        let rate = match mode {
+            Mode::Narrowband => SampleRate::Hz8000,
+            Mode::Wideband => SampleRate::Hz16000,
+            Mode::UltraWideband => SampleRate::Hz32000,
+        };
         let mut encoder = Speex::new(mode);
         encoder.set_quality(quality);
         let pcm = voice(rate, 20 * frames as u32, 7);
@@ -200,7 +228,7 @@ mod tests {
 
     #[test]
     fn frames_of_every_quality_and_band_are_counted() {
-        for mode in [Mode::Narrowband, Mode::Wideband] {
+        for mode in [Mode::Narrowband, Mode::Wideband, Mode::UltraWideband] {
             for quality in 0..=10 {
                 for frames in [1, 2, 3, 10, 16] {
                     let packet = packet_of(mode, quality, frames);
@@ -227,6 +255,23 @@ mod tests {
             }
             assert_eq!(whole, pieces);
         }
+    }
+
+    #[test]
+    fn without_the_layer_above_wideband_the_lower_bands_are_as_before() {
+        let packet = packet_of(Mode::UltraWideband, 8, 3);
+        let map = FrameMap::of(&packet).unwrap();
+        assert!(map.is_ultra_wideband() && map.count() == 3);
+        let (mut joiner, mut wide) = (FrameJoiner::default(), Vec::new());
+        map.wideband_frames().for_each(|bits| joiner.push(&packet, bits));
+        joiner.finish(&mut wide);
+        assert!(!FrameMap::of(&wide).unwrap().is_ultra_wideband());
+        let decode = |packet: &[u8]| {
+            let mut pcm = Vec::new();
+            Decoder::new(Codec::SpeexWideband).decode(packet, &mut pcm).unwrap();
+            pcm
+        };
+        assert_eq!(decode(&wide), decode(&packet));
     }
 
     #[test]

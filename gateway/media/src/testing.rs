@@ -226,6 +226,7 @@ pub(crate) fn negotiated(codec: crate::codec::Codec) -> crate::sdp::Negotiated {
         receive: vec![format],
         telephone_event: Some(event),
         receive_events: vec![event],
+        opus: crate::codec::OpusWishes::default(),
         comfort_noise: None,
         receive_comfort_noise: None,
         direction: Direction::SendRecv,

@@ -94,7 +94,7 @@ impl Uplink {
             intake: None,
             pool: UnitPool::default(),
             pacer: Pacer::default(),
-            packetiser: Packetiser::new(codec, negotiated.ptime_ms),
+            packetiser: Packetiser::new(codec, negotiated.ptime_ms, negotiated.opus),
             dtmf: DtmfSender::default(),
             event_at: MediaTime::ZERO,
             sent_until: MediaTime::ZERO,
@@ -117,7 +117,7 @@ impl Uplink {
             self.dtmf.clear();
         }
         let codec = negotiated.send.codec;
-        let packetiser = Packetiser::new(codec, negotiated.ptime_ms);
+        let packetiser = Packetiser::new(codec, negotiated.ptime_ms, negotiated.opus);
         if !may_send || codec != self.codec || !packetiser.same_framing(&self.packetiser) {
             self.pacer.clear();
             self.intake = None;

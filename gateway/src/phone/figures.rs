@@ -79,11 +79,13 @@ impl Figures {
     fn equipment_impairment(&self, lost: f64) -> f64 {
         let (impairment, robustness) = match self.codec {
             // G.711 with concealment.
-            Codec::Pcmu | Codec::Pcma => (0.0, 25.1),
+            Codec::Pcmu | Codec::Pcma | Codec::L16Narrowband | Codec::L16Wideband => (0.0, 25.1),
             // As G.729A.
             Codec::SpeexNarrowband => (11.0, 19.0),
             // The scale is that of telephone band: more cannot be heard on it.
-            Codec::SpeexWideband => (0.0, 19.0),
+            Codec::SpeexWideband | Codec::SpeexUltraWideband | Codec::Opus => (0.0, 19.0),
+            // As G.711; its concealment is the same and its decoder takes longer to recover.
+            Codec::G722 => (0.0, 20.0),
         };
         let percent = 100.0 * lost;
         impairment + (95.0 - impairment) * percent / (percent + robustness)

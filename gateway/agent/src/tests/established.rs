@@ -162,7 +162,8 @@ fn an_empty_reinvite_is_offered_everything_and_its_ack_settles_it() {
     assert!(rig.command(Command::Hold(true)).is_empty(), "waits for the open exchange");
     assert_eq!(rig.sip(empty), ["1 re-491 Request Pending"]);
     let settled = rig.sip(SipEvent::Acknowledged { call: ONE, sdp: Some(peer_sdp(SPEEX_PHONE)) });
-    let expected = ["update SpeexWideband sendrecv", "tell holded false", "1 re-INVITE [0 96 98 8 101 100] sendonly"];
+    let expected =
+        ["update SpeexWideband sendrecv", "tell holded false", "1 re-INVITE [0 96 98 8 101 100 13] sendonly"];
     assert_eq!(settled, expected);
 }
 

@@ -1,9 +1,15 @@
 //! Decoders and encoders behind one enum each: a packet of any codec to linear samples, and back.
 
+use audio_codec::{Decoder as _, Encoder as _, g722::G722Decoder, g722::G722Encoder};
 use speex_codec::Mode;
 
-use super::{Codec, g711};
-use crate::limits::{MAX_DECODED_SAMPLES, MAX_SPEEX_FRAMES_PER_PACKET, SPEEX_COMPLEXITY, SPEEX_QUALITY};
+use super::{
+    Codec, SampleRate, g711,
+    opus::{OpusDecoder, OpusEncoder, OpusWishes},
+};
+use crate::limits::{
+    MAX_DECODED_SAMPLES, MAX_SPEEX_FRAMES_PER_PACKET, SPEEX_COMPLEXITY, SPEEX_QUALITY, SPEEX_QUALITY_TO_PHONE,
+};
 
 /// Why a packet could not be turned into samples, or samples into a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -16,33 +22,62 @@ pub enum CodecError {
     PartialFrame,
 }
 
-/// Turns packets into linear audio at the codec's sample rate.
-pub enum Decoder {
-    /// Stateless.
+/// Turns packets into linear audio.
+pub struct Decoder {
+    kind: DecoderKind,
+    rate: SampleRate,
+}
+
+enum DecoderKind {
     Pcmu,
-    /// Stateless.
     Pcma,
+    L16,
+    G722(Box<G722Decoder>),
     /// With its concealment.
     Speex(Box<speex_codec::Decoder>),
+    /// With its concealment and redundancy.
+    Opus(OpusDecoder),
 }
 
 impl Decoder {
-    /// A decoder in its first state.
+    /// A decoder in its first state, at the codec's own sample rate.
     pub fn new(codec: Codec) -> Self {
-        match codec {
-            Codec::Pcmu => Self::Pcmu,
-            Codec::Pcma => Self::Pcma,
-            Codec::SpeexNarrowband => Self::Speex(Box::new(speex_codec::Decoder::new(Mode::Narrowband))),
-            Codec::SpeexWideband => Self::Speex(Box::new(speex_codec::Decoder::new(Mode::Wideband))),
-        }
+        Self::at(codec, codec.sample_rate())
+    }
+
+    /// A decoder whose audio goes to `other`: [`Codec::rate_beside`].
+    pub fn beside(codec: Codec, other: Codec) -> Self {
+        Self::at(codec, codec.rate_beside(other))
+    }
+
+    fn at(codec: Codec, rate: SampleRate) -> Self {
+        let kind = match codec {
+            Codec::Pcmu => DecoderKind::Pcmu,
+            Codec::Pcma => DecoderKind::Pcma,
+            Codec::L16Narrowband | Codec::L16Wideband => DecoderKind::L16,
+            Codec::G722 => DecoderKind::G722(Box::default()),
+            Codec::SpeexNarrowband => DecoderKind::speex(Mode::Narrowband),
+            Codec::SpeexWideband => DecoderKind::speex(Mode::Wideband),
+            Codec::SpeexUltraWideband => DecoderKind::speex(Mode::UltraWideband),
+            Codec::Opus => DecoderKind::Opus(OpusDecoder::new(rate)),
+        };
+        Self { kind, rate }
+    }
+
+    /// Samples a second that come out.
+    pub fn rate(&self) -> SampleRate {
+        self.rate
     }
 
     /// Appends the samples of `packet` to `out`, which is left as it was on an error.
     pub fn decode(&mut self, packet: &[u8], out: &mut Vec<i16>) -> Result<(), CodecError> {
-        match self {
-            Self::Pcmu => append_g711(packet, out, g711::decode_ulaw),
-            Self::Pcma => append_g711(packet, out, g711::decode_alaw),
-            Self::Speex(decoder) => {
+        match &mut self.kind {
+            DecoderKind::Pcmu => append_g711(packet, out, g711::decode_ulaw),
+            DecoderKind::Pcma => append_g711(packet, out, g711::decode_alaw),
+            DecoderKind::L16 => append_linear(packet, out),
+            DecoderKind::G722(decoder) => append_g722(decoder, packet, out),
+            DecoderKind::Opus(decoder) => decoder.decode(packet, out),
+            DecoderKind::Speex(decoder) => {
                 let start = out.len();
                 out.resize(start + decoder.mode().frame_samples() * MAX_SPEEX_FRAMES_PER_PACKET, 0);
                 let decoded = decoder.decode(packet, &mut out[start..]);
@@ -52,21 +87,51 @@ impl Decoder {
         }
     }
 
-    /// Appends one 20 ms frame that hides a lost one, if the codec knows how; else returns false.
-    pub fn conceal(&mut self, out: &mut Vec<i16>) -> bool {
-        let Self::Speex(decoder) = self else { return false };
-        let start = out.len();
-        out.resize(start + decoder.mode().frame_samples(), 0);
-        let written = decoder.conceal(&mut out[start..]);
-        out.truncate(start + written);
-        true
+    /// Whether a packet may be decoded ahead of its time and once more when it is due.
+    pub fn is_stateless(&self) -> bool {
+        matches!(self.kind, DecoderKind::Pcmu | DecoderKind::Pcma | DecoderKind::L16)
+    }
+
+    /// Whether the codec hides losses itself.
+    pub fn can_conceal(&self) -> bool {
+        matches!(self.kind, DecoderKind::Speex(_) | DecoderKind::Opus(_))
+    }
+
+    /// Appends frames of 20 ms that hide lost ones, if the codec knows how; else returns false. `next` is the packet right
+    /// behind them, if it is at hand: Opus may carry what was lost in it.
+    pub fn conceal(&mut self, frames: usize, next: Option<&[u8]>, out: &mut Vec<i16>) -> bool {
+        match &mut self.kind {
+            DecoderKind::Speex(decoder) => {
+                for _ in 0..frames {
+                    let start = out.len();
+                    out.resize(start + decoder.mode().frame_samples(), 0);
+                    let written = decoder.conceal(&mut out[start..]);
+                    out.truncate(start + written);
+                }
+                true
+            }
+            DecoderKind::Opus(decoder) => {
+                decoder.conceal(frames * self.rate.samples_in_ms(20), next, out);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Forgets the past: the next packet starts a stream.
     pub fn reset(&mut self) {
-        if let Self::Speex(decoder) = self {
-            decoder.reset();
+        match &mut self.kind {
+            DecoderKind::Speex(decoder) => decoder.reset(),
+            DecoderKind::Opus(decoder) => decoder.reset(),
+            DecoderKind::G722(decoder) => **decoder = G722Decoder::new(),
+            DecoderKind::Pcmu | DecoderKind::Pcma | DecoderKind::L16 => {}
         }
+    }
+}
+
+impl DecoderKind {
+    fn speex(mode: Mode) -> Self {
+        Self::Speex(Box::new(speex_codec::Decoder::new(mode)))
     }
 }
 
@@ -78,47 +143,118 @@ fn append_g711(packet: &[u8], out: &mut Vec<i16>, decode: fn(u8) -> i16) -> Resu
     Ok(())
 }
 
-/// Turns linear audio at the codec's sample rate into packets.
-pub enum Encoder {
-    /// Stateless.
+/// Network byte order (RFC 3551 section 4.5.11).
+fn append_linear(packet: &[u8], out: &mut Vec<i16>) -> Result<(), CodecError> {
+    if packet.is_empty() || !packet.len().is_multiple_of(2) || packet.len() > 2 * MAX_DECODED_SAMPLES {
+        return Err(CodecError::Malformed);
+    }
+    out.extend(packet.chunks_exact(2).map(|pair| i16::from_be_bytes([pair[0], pair[1]])));
+    Ok(())
+}
+
+/// A byte is two samples.
+fn append_g722(decoder: &mut G722Decoder, packet: &[u8], out: &mut Vec<i16>) -> Result<(), CodecError> {
+    if packet.is_empty() || 2 * packet.len() > MAX_DECODED_SAMPLES {
+        return Err(CodecError::Malformed);
+    }
+    let start = out.len();
+    out.resize(start + 2 * packet.len(), 0);
+    let written = decoder.decode_into(packet, &mut out[start..]).map_err(|_| CodecError::Malformed);
+    out.truncate(start + written.unwrap_or(0));
+    written.map(drop)
+}
+
+/// Who will hear what is encoded: what is wished for, and what the way there can carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EncoderSettings {
+    /// Quality of Speex, 0 to 10.
+    pub speex_quality: SpeexQuality,
+    /// What the receiver of Opus asked for.
+    pub opus: OpusWishes,
+}
+
+/// How well Speex is encoded: bits against quality.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SpeexQuality {
+    /// [`SPEEX_QUALITY`], what SIP peers are sent.
+    #[default]
+    Usual,
+    /// [`SPEEX_QUALITY_TO_PHONE`].
+    ToPhone,
+}
+
+/// Turns linear audio into packets.
+pub struct Encoder {
+    kind: EncoderKind,
+    rate: SampleRate,
+}
+
+enum EncoderKind {
     Pcmu,
-    /// Stateless.
     Pcma,
-    /// Constant bit rate at [`SPEEX_QUALITY`].
+    L16,
+    G722(Box<G722Encoder>),
+    /// Constant bit rate.
     Speex(Box<speex_codec::Encoder>),
+    Opus(OpusEncoder),
 }
 
 impl Encoder {
-    /// An encoder in its first state.
+    /// An encoder in its first state, at the codec's own sample rate, for somebody without wishes.
     pub fn new(codec: Codec) -> Self {
-        match codec {
-            Codec::Pcmu => Self::Pcmu,
-            Codec::Pcma => Self::Pcma,
-            Codec::SpeexNarrowband => Self::speex(Mode::Narrowband),
-            Codec::SpeexWideband => Self::speex(Mode::Wideband),
-        }
+        Self::at(codec, codec.sample_rate(), &EncoderSettings::default())
     }
 
-    fn speex(mode: Mode) -> Self {
-        let mut encoder = speex_codec::Encoder::new(mode);
-        encoder.set_quality(SPEEX_QUALITY);
-        encoder.set_complexity(SPEEX_COMPLEXITY);
-        Self::Speex(Box::new(encoder))
+    /// An encoder whose audio comes from `other`: [`Codec::rate_beside`].
+    pub fn beside(codec: Codec, other: Codec, settings: &EncoderSettings) -> Self {
+        Self::at(codec, codec.rate_beside(other), settings)
+    }
+
+    /// An encoder at a rate that the codec does: its own, and for Opus one of [`Codec::rate_beside`].
+    pub fn at(codec: Codec, rate: SampleRate, settings: &EncoderSettings) -> Self {
+        let kind = match codec {
+            Codec::Pcmu => EncoderKind::Pcmu,
+            Codec::Pcma => EncoderKind::Pcma,
+            Codec::L16Narrowband | Codec::L16Wideband => EncoderKind::L16,
+            Codec::G722 => EncoderKind::G722(Box::default()),
+            Codec::SpeexNarrowband => EncoderKind::speex(Mode::Narrowband, settings),
+            Codec::SpeexWideband => EncoderKind::speex(Mode::Wideband, settings),
+            Codec::SpeexUltraWideband => EncoderKind::speex(Mode::UltraWideband, settings),
+            Codec::Opus => EncoderKind::Opus(OpusEncoder::new(rate, &settings.opus)),
+        };
+        Self { kind, rate }
+    }
+
+    /// Samples a second that go in.
+    pub fn rate(&self) -> SampleRate {
+        self.rate
     }
 
     /// Appends one packet with all of `pcm` to `out`. Speex wants whole 20 ms frames, at most
-    /// [`MAX_SPEEX_FRAMES_PER_PACKET`].
+    /// [`MAX_SPEEX_FRAMES_PER_PACKET`]; G.722 an even number of samples; Opus 10, 20, 40 or 60 ms.
     pub fn encode(&mut self, pcm: &[i16], out: &mut Vec<u8>) -> Result<(), CodecError> {
-        match self {
-            Self::Pcmu => out.extend(pcm.iter().map(|&sample| g711::encode_ulaw(sample))),
-            Self::Pcma => out.extend(pcm.iter().map(|&sample| g711::encode_alaw(sample))),
-            Self::Speex(encoder) => {
+        match &mut self.kind {
+            EncoderKind::Pcmu => out.extend(pcm.iter().map(|&sample| g711::encode_ulaw(sample))),
+            EncoderKind::Pcma => out.extend(pcm.iter().map(|&sample| g711::encode_alaw(sample))),
+            EncoderKind::L16 => out.extend(pcm.iter().flat_map(|sample| sample.to_be_bytes())),
+            EncoderKind::Opus(encoder) => encoder.encode(pcm, out)?,
+            EncoderKind::G722(encoder) => {
+                if !pcm.len().is_multiple_of(2) {
+                    return Err(CodecError::PartialFrame);
+                }
+                let start = out.len();
+                out.resize(start + pcm.len() / 2, 0);
+                let written = encoder.encode_into(pcm, &mut out[start..]).map_err(|_| CodecError::PartialFrame);
+                out.truncate(start + written.unwrap_or(0));
+                written?;
+            }
+            EncoderKind::Speex(encoder) => {
                 let start = out.len();
                 let frames = pcm.len() / encoder.mode().frame_samples();
                 if frames > MAX_SPEEX_FRAMES_PER_PACKET {
                     return Err(CodecError::PartialFrame);
                 }
-                out.resize(start + (frames + 1) * MAX_SPEEX_FRAME_BYTES, 0);
+                out.resize(start + (frames + 1) * speex_codec::MAX_FRAME_BYTES, 0);
                 let written = encoder.encode(pcm, &mut out[start..]);
                 out.truncate(start + written.unwrap_or(0));
                 written.map_err(|_| CodecError::PartialFrame)?;
@@ -127,16 +263,35 @@ impl Encoder {
         Ok(())
     }
 
+    /// How much of what is sent gets lost, for codecs that can prepare for it.
+    pub fn set_expected_loss(&mut self, percent: u8) {
+        if let EncoderKind::Opus(encoder) = &mut self.kind {
+            encoder.set_expected_loss(percent);
+        }
+    }
+
     /// Forgets the past.
     pub fn reset(&mut self) {
-        if let Self::Speex(encoder) = self {
-            encoder.reset();
+        match &mut self.kind {
+            EncoderKind::Speex(encoder) => encoder.reset(),
+            EncoderKind::Opus(encoder) => encoder.reset(),
+            EncoderKind::G722(encoder) => **encoder = G722Encoder::new(),
+            EncoderKind::Pcmu | EncoderKind::Pcma | EncoderKind::L16 => {}
         }
     }
 }
 
-/// The largest wideband frame: 492 bits of narrowband and 352 bits of the second layer.
-const MAX_SPEEX_FRAME_BYTES: usize = (492 + 352) / 8 + 1;
+impl EncoderKind {
+    fn speex(mode: Mode, settings: &EncoderSettings) -> Self {
+        let mut encoder = speex_codec::Encoder::new(mode);
+        encoder.set_quality(match settings.speex_quality {
+            SpeexQuality::Usual => SPEEX_QUALITY,
+            SpeexQuality::ToPhone => SPEEX_QUALITY_TO_PHONE,
+        });
+        encoder.set_complexity(SPEEX_COMPLEXITY);
+        Self::Speex(Box::new(encoder))
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -147,7 +302,7 @@ mod tests {
         for codec in Codec::ALL {
             let mut encoder = Encoder::new(codec);
             let mut decoder = Decoder::new(codec);
-            let frame: Vec<i16> = (0..codec.info().frame_samples).map(|n| ((n % 40) as i16 - 20) * 200).collect();
+            let frame: Vec<i16> = (0..codec.frame_samples()).map(|n| ((n % 40) as i16 - 20) * 200).collect();
             let (mut packet, mut pcm) = (Vec::new(), Vec::new());
             for _ in 0..10 {
                 packet.clear();
@@ -161,18 +316,37 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_or_giant_g711_packet_is_malformed() {
+    fn an_empty_giant_or_odd_packet_is_malformed() {
         let mut pcm = Vec::new();
         assert_eq!(Decoder::new(Codec::Pcmu).decode(&[], &mut pcm), Err(CodecError::Malformed));
         assert_eq!(Decoder::new(Codec::Pcma).decode(&[0; 70_000], &mut pcm), Err(CodecError::Malformed));
+        assert_eq!(Decoder::new(Codec::G722).decode(&[0; 70_000], &mut pcm), Err(CodecError::Malformed));
+        assert_eq!(Decoder::new(Codec::L16Wideband).decode(&[0; 641], &mut pcm), Err(CodecError::Malformed));
         assert!(pcm.is_empty());
     }
 
     #[test]
-    fn speex_conceals_a_frame_and_g711_leaves_it_to_the_pitch_repeater() {
+    fn any_packet_of_g722_is_played_and_a_loud_one_does_not_overflow() {
+        let mut random = crate::testing::Random::new(3);
+        let (mut decoder, mut encoder) = (Decoder::new(Codec::G722), Encoder::new(Codec::G722));
+        let (mut pcm, mut packet) = (Vec::new(), Vec::new());
+        for n in 0..2000 {
+            let noise: Vec<u8> = (0..160).map(|_| if n % 3 == 0 { 0 } else { random.next_u64() as u8 }).collect();
+            pcm.clear();
+            decoder.decode(&noise, &mut pcm).unwrap();
+            let square: Vec<i16> =
+                (0..320).map(|at| if at / (1 + n % 9) % 2 == 0 { i16::MAX } else { i16::MIN }).collect();
+            packet.clear();
+            encoder.encode(&square, &mut packet).unwrap();
+            assert_eq!((pcm.len(), packet.len()), (320, 160));
+        }
+    }
+
+    #[test]
+    fn speex_conceals_frames_and_g711_leaves_it_to_the_pitch_repeater() {
         let mut pcm = Vec::new();
-        assert!(Decoder::new(Codec::SpeexWideband).conceal(&mut pcm));
-        assert_eq!(pcm.len(), 320);
-        assert!(!Decoder::new(Codec::Pcmu).conceal(&mut pcm));
+        assert!(Decoder::new(Codec::SpeexWideband).conceal(2, None, &mut pcm));
+        assert_eq!(pcm.len(), 640);
+        assert!(!Decoder::new(Codec::Pcmu).conceal(1, None, &mut pcm));
     }
 }

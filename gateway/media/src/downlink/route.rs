@@ -2,7 +2,7 @@
 //! resampled and encoded. What is missing is invented in the same place.
 
 use crate::{
-    codec::{Codec, CodecError, Decoder, Encoder, Framing},
+    codec::{Codec, CodecError, Decoder, Encoder, EncoderSettings, OpusWishes, SpeexQuality, opus},
     media_time::MediaTime,
     plc::Concealer,
     resample::Resampler,
@@ -22,6 +22,7 @@ pub(super) struct Route {
 enum Kind {
     Speex(SpeexRelay),
     Bytes(ByteRelay),
+    Packets,
     Linear(Transcoder),
 }
 
@@ -32,7 +33,9 @@ impl Route {
         let kind = if source.is_speex() && phone.is_speex() {
             // Flash decodes narrowband and wideband frames under the same tag.
             Kind::Speex(SpeexRelay::default())
-        } else if source == phone {
+        } else if source == phone && source == Codec::Opus {
+            Kind::Packets
+        } else if source == phone && source.is_g711() {
             Kind::Bytes(ByteRelay::new(source))
         } else {
             Kind::Linear(Transcoder::new(source, phone))
@@ -56,6 +59,7 @@ impl Route {
         match kind {
             Kind::Speex(relay) => relay.play(next, payload, emit),
             Kind::Bytes(relay) => relay.play(next, payload, emit),
+            Kind::Packets => relay_packet(next, payload, emit),
             Kind::Linear(transcoder) => transcoder.play(next, payload, emit),
         }
     }
@@ -68,6 +72,8 @@ impl Route {
         match kind {
             Kind::Speex(relay) => relay.conceal(place, frames, next, emit),
             Kind::Bytes(relay) => relay.conceal(place, frames, next, emit),
+            // The phone's decoder sees the gap in the timestamps, and has the redundancy of the packet behind it.
+            Kind::Packets => 0,
             Kind::Linear(transcoder) => transcoder.conceal(place, frames, next, emit),
         }
     }
@@ -76,7 +82,7 @@ impl Route {
     pub(super) fn flush(&mut self, emit: Emit<'_>) {
         let Self { kind, next, .. } = self;
         match kind {
-            Kind::Speex(_) => {}
+            Kind::Speex(_) | Kind::Packets => {}
             Kind::Bytes(relay) => relay.flush(next, emit),
             Kind::Linear(transcoder) => transcoder.flush(next, emit),
         }
@@ -87,10 +93,10 @@ impl Kind {
     /// Audio taken in and not yet given out.
     fn carried(&self) -> MediaTime {
         match self {
-            Self::Speex(_) => MediaTime::ZERO,
+            Self::Speex(_) | Self::Packets => MediaTime::ZERO,
             Self::Bytes(relay) => MediaTime::from_clock(relay.carry.len() as i64, relay.codec.sample_rate().hz()),
             Self::Linear(transcoder) => {
-                MediaTime::from_clock(transcoder.carry.len() as i64, transcoder.phone.sample_rate().hz())
+                MediaTime::from_clock(transcoder.carry.len() as i64, transcoder.encoder.rate().hz())
             }
         }
     }
@@ -101,11 +107,19 @@ fn give(next: &mut MediaTime, payload: &[u8], emit: Emit<'_>) {
     *next += FRAME;
 }
 
-/// Fills `pcm` with invented sound that leads over to the payload `next`. Of a stateless decoder: `next` is decoded
+/// Opus as it is, each packet as long as the peer made it.
+fn relay_packet(next: &mut MediaTime, payload: &[u8], emit: Emit<'_>) -> Result<MediaTime, CodecError> {
+    let length = MediaTime::from_clock(opus::packet_length(payload)?.into(), 48_000);
+    emit(*next, payload);
+    *next += length;
+    Ok(length)
+}
+
+/// Fills `pcm` with invented sound that leads over to the payload `next`, if that can be decoded ahead: it is decoded
 /// again when it is played.
 fn invent(concealer: &mut Concealer, decoder: &mut Decoder, count: usize, next: Option<&[u8]>, pcm: &mut Vec<i16>) {
     let mut ahead = Vec::new();
-    if let Some(payload) = next {
+    if let Some(payload) = next.filter(|_| decoder.is_stateless()) {
         // What cannot be decoded leaves nothing to lead over to.
         let _ = decoder.decode(payload, &mut ahead);
     }
@@ -126,13 +140,14 @@ impl SpeexRelay {
     fn play(&mut self, next: &mut MediaTime, payload: &[u8], emit: Emit<'_>) -> Result<MediaTime, CodecError> {
         let map = FrameMap::of(payload).map_err(|_| CodecError::Malformed)?;
         self.repeated = false;
-        if map.count() == 1 {
+        if map.count() == 1 && !map.is_ultra_wideband() {
             self.last.clear();
             self.last.extend_from_slice(payload);
             give(next, payload, emit);
             return Ok(FRAME);
         }
-        for bits in map.frames() {
+        // Flash has no layer above wideband.
+        for bits in map.wideband_frames() {
             self.last.clear();
             self.joiner.push(payload, bits);
             self.joiner.finish(&mut self.last);
@@ -151,7 +166,8 @@ impl SpeexRelay {
             give(place, &self.last, emit);
             made += 1;
         }
-        let next = next.filter(|payload| FrameMap::of(payload).is_ok_and(|map| map.count() == 1));
+        let next =
+            next.filter(|payload| FrameMap::of(payload).is_ok_and(|map| map.count() == 1 && !map.is_ultra_wideband()));
         if let Some(payload) = next.filter(|_| made < frames) {
             *place = end - FRAME;
             give(place, payload, emit);
@@ -196,7 +212,7 @@ impl ByteRelay {
     }
 
     fn conceal(&mut self, place: &mut MediaTime, frames: usize, next: Option<&[u8]>, emit: Emit<'_>) -> u64 {
-        let count = frames * self.codec.info().frame_samples;
+        let count = frames * self.codec.frame_samples();
         invent(&mut self.concealer, &mut self.decoder, count, next, &mut self.pcm);
         let encoded = self.encoder.encode(&self.pcm, &mut self.carry);
         debug_assert!(encoded.is_ok(), "G.711 takes any number of samples");
@@ -206,7 +222,7 @@ impl ByteRelay {
 
     fn flush(&mut self, next: &mut MediaTime, emit: Emit<'_>) {
         if !self.carry.is_empty() {
-            let silence = vec![0; self.codec.info().frame_samples - self.carry.len()];
+            let silence = vec![0; self.codec.frame_samples() - self.carry.len()];
             let filled = self.encoder.encode(&silence, &mut self.carry);
             debug_assert!(filled.is_ok(), "G.711 takes any number of samples");
             self.give_frames(next, emit);
@@ -214,7 +230,7 @@ impl ByteRelay {
     }
 
     fn give_frames(&mut self, next: &mut MediaTime, emit: Emit<'_>) {
-        let frame = self.codec.info().frame_samples;
+        let frame = self.codec.frame_samples();
         for bytes in self.carry.chunks_exact(frame) {
             give(next, bytes, emit);
         }
@@ -224,8 +240,6 @@ impl ByteRelay {
 
 /// Everything else, through linear audio.
 struct Transcoder {
-    source: Codec,
-    phone: Codec,
     decoder: Decoder,
     /// For codecs that have no concealment of their own.
     concealer: Option<Concealer>,
@@ -238,14 +252,15 @@ struct Transcoder {
 
 impl Transcoder {
     fn new(source: Codec, phone: Codec) -> Self {
-        let bare = source.info().framing == Framing::BytePerSample;
+        let decoder = Decoder::beside(source, phone);
+        // What reaches a phone by TCP is not lost on the way: no redundancy.
+        let settings = EncoderSettings { speex_quality: SpeexQuality::ToPhone, opus: OpusWishes::default() };
+        let encoder = Encoder::beside(phone, source, &settings);
         Self {
-            source,
-            phone,
-            decoder: Decoder::new(source),
-            concealer: bare.then(|| Concealer::new(source.sample_rate())),
-            resampler: Resampler::new(source.sample_rate(), phone.sample_rate()),
-            encoder: Encoder::new(phone),
+            concealer: (!decoder.can_conceal()).then(|| Concealer::new(decoder.rate())),
+            resampler: Resampler::new(decoder.rate(), encoder.rate()),
+            decoder,
+            encoder,
             pcm: Vec::new(),
             carry: Vec::new(),
             packet: Vec::new(),
@@ -259,20 +274,18 @@ impl Transcoder {
             concealer.heard(&mut self.pcm);
         }
         self.give_frames(next, emit)?;
-        Ok(MediaTime::from_clock(self.pcm.len() as i64, self.source.sample_rate().hz()))
+        Ok(MediaTime::from_clock(self.pcm.len() as i64, self.decoder.rate().hz()))
     }
 
     fn conceal(&mut self, place: &mut MediaTime, frames: usize, next: Option<&[u8]>, emit: Emit<'_>) -> u64 {
         match &mut self.concealer {
             Some(concealer) => {
-                let count = frames * self.source.info().frame_samples;
+                let count = frames * self.decoder.rate().samples_in_ms(20);
                 invent(concealer, &mut self.decoder, count, next, &mut self.pcm);
             }
             None => {
                 self.pcm.clear();
-                for _ in 0..frames {
-                    self.decoder.conceal(&mut self.pcm);
-                }
+                self.decoder.conceal(frames, next, &mut self.pcm);
             }
         }
         let given = self.give_frames(place, emit);
@@ -282,7 +295,7 @@ impl Transcoder {
 
     fn flush(&mut self, next: &mut MediaTime, emit: Emit<'_>) {
         if !self.carry.is_empty() {
-            self.carry.resize(self.phone.info().frame_samples, 0);
+            self.carry.resize(self.encoder.rate().samples_in_ms(20), 0);
             self.pcm.clear();
             let given = self.give_frames(next, emit);
             debug_assert!(given.is_ok(), "whole frames are encoded");
@@ -291,7 +304,7 @@ impl Transcoder {
 
     fn give_frames(&mut self, next: &mut MediaTime, emit: Emit<'_>) -> Result<(), CodecError> {
         self.resampler.process(&self.pcm, &mut self.carry);
-        let frame = self.phone.info().frame_samples;
+        let frame = self.encoder.rate().samples_in_ms(20);
         for samples in self.carry.chunks_exact(frame) {
             self.packet.clear();
             self.encoder.encode(samples, &mut self.packet)?;

@@ -7,6 +7,7 @@ use super::{
     format::{Format, Row},
     limits::{MAX_FORMATS, MAX_MEDIA, MAX_TEXT, MAX_TOKEN},
 };
+use crate::codec::OpusWishes;
 
 /// Why a peer's description leads to no media.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -195,9 +196,17 @@ impl Payload {
             let (mapped, encoding) = value.trim().split_once(char::is_whitespace)?;
             (mapped.parse() == Ok(number)).then(|| token(encoding))
         };
+        let fmtp = |attribute: &sdp_types::Attribute| -> Option<OpusWishes> {
+            let value = attribute.value.as_deref().filter(|_| attribute.attribute.eq_ignore_ascii_case("fmtp"))?;
+            let (mapped, parameters) = value.trim().split_once(char::is_whitespace)?;
+            (mapped.parse() == Ok(number)).then(|| OpusWishes::parse(parameters))
+        };
         match media.attributes.iter().find_map(rtpmap) {
             Some(spelling) => match Format::from_encoding(&spelling) {
-                Some(format) => Self::Known(Row { payload_type: number, format, spelling }),
+                Some(format) => {
+                    let wishes = media.attributes.iter().find_map(fmtp).unwrap_or_default();
+                    Self::Known(Row { payload_type: number, format, spelling, wishes })
+                }
                 None => Self::Foreign(number),
             },
             None => match Format::from_static(number) {

@@ -1,7 +1,7 @@
 //! What stands behind a payload number: an audio codec, comfort noise or telephone events. SDP's spelling of each, and what we offer.
 
 use super::{PayloadFormat, TelephoneEvent};
-use crate::codec::Codec;
+use crate::codec::{Codec, OpusWishes};
 
 /// What a payload type means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +19,12 @@ const FIRST_DYNAMIC: u8 = 96;
 /// Clock rates of telephone-event that we speak, with the payload types that we offer. 101 for 8000 is everybody's habit; an event
 /// shares its stream's clock (RFC 4733 section 2.1), so beside speex/16000 PJSIP and Linphone want 16000, while siprtmp knows 8000 only.
 const EVENT_8000: TelephoneEvent = TelephoneEvent { payload_type: 101, clock_rate: 8000 };
-const EVENT_16000: TelephoneEvent = TelephoneEvent { payload_type: 100, clock_rate: 16000 };
+const EVENTS: [TelephoneEvent; 4] = [
+    EVENT_8000,
+    TelephoneEvent { payload_type: 100, clock_rate: 16000 },
+    TelephoneEvent { payload_type: 105, clock_rate: 32000 },
+    TelephoneEvent { payload_type: 106, clock_rate: 48000 },
+];
 
 /// Comfort noise has a static payload type at 8000 Hz (RFC 3389 section 4).
 const COMFORT_NOISE: u8 = 13;
@@ -29,15 +34,20 @@ impl Format {
     pub(super) fn from_encoding(encoding: &str) -> Option<Self> {
         let mut parts = encoding.split('/');
         let (name, clock, channels) = (parts.next()?, parts.next()?.trim(), parts.next());
-        if channels.is_some_and(|channels| channels.trim() != "1") || parts.next().is_some() {
+        let channels: u8 = channels.map_or(Some(1), |channels| channels.trim().parse().ok())?;
+        if parts.next().is_some() {
             return None;
         }
         let clock_rate: u32 = clock.parse().ok()?;
         let name = name.trim();
         match clock_rate {
-            8000 if name.eq_ignore_ascii_case("CN") => Some(Self::ComfortNoise),
-            8000 | 16000 if name.eq_ignore_ascii_case("telephone-event") => Some(Self::Event { clock_rate }),
-            _ => Codec::from_rtpmap(name, clock_rate).map(Self::Audio),
+            8000 if channels == 1 && name.eq_ignore_ascii_case("CN") => Some(Self::ComfortNoise),
+            _ if name.eq_ignore_ascii_case("telephone-event") => {
+                EVENTS.iter().any(|event| event.clock_rate == clock_rate).then_some(Self::Event { clock_rate })
+            }
+            // The RFC wants `/2`, but `opus/48000` can mean nothing else.
+            48000 if name.eq_ignore_ascii_case("opus") => Some(Self::Audio(Codec::Opus)),
+            _ => Codec::from_rtpmap(name, clock_rate, channels).map(Self::Audio),
         }
     }
 
@@ -52,7 +62,10 @@ impl Format {
     /// Our spelling for an rtpmap.
     fn encoding(self) -> String {
         match self {
-            Self::Audio(codec) => format!("{}/{}", codec.info().rtp_name, codec.clock_rate()),
+            Self::Audio(codec) => match codec.info() {
+                info if info.rtp_channels == 1 => format!("{}/{}", info.rtp_name, info.clock_rate),
+                info => format!("{}/{}/{}", info.rtp_name, info.clock_rate, info.rtp_channels),
+            },
             Self::ComfortNoise => "CN/8000".to_owned(),
             Self::Event { clock_rate } => format!("telephone-event/{clock_rate}"),
         }
@@ -101,7 +114,7 @@ impl Capabilities {
         let audio = self.audio.iter().map(|f| Row::ours(f.payload_type, Format::Audio(f.codec)));
         let noise = (self.offers_comfort_noise && self.allows(Format::ComfortNoise))
             .then(|| Row::ours(COMFORT_NOISE, Format::ComfortNoise));
-        let events = [EVENT_8000, EVENT_16000]
+        let events = EVENTS
             .into_iter()
             .filter(|event| self.allows(Format::Event { clock_rate: event.clock_rate }))
             .map(|event| Row::ours(event.payload_type, Format::Event { clock_rate: event.clock_rate }));
@@ -120,11 +133,13 @@ pub(super) struct Row {
     pub(super) format: Format,
     /// What the rtpmap says: the offerer's spelling is mirrored in answers.
     pub(super) spelling: String,
+    /// What the peer's `a=fmtp` says.
+    pub(super) wishes: OpusWishes,
 }
 
 impl Row {
     pub(super) fn ours(payload_type: u8, format: Format) -> Self {
-        Self { payload_type, format, spelling: format.encoding() }
+        Self { payload_type, format, spelling: format.encoding(), wishes: OpusWishes::default() }
     }
 }
 

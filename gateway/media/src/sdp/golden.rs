@@ -1,12 +1,17 @@
 //! Offers as real peers (and unreal ones) write them, each with the answer that it must get.
 
 use super::{Agreement, Capabilities, LocalSession, Negotiated, PayloadFormat, SdpError};
-use crate::codec::Codec;
+use crate::codec::{Codec, OpusWishes};
 
 pub(super) const WIDEBAND: PayloadFormat = PayloadFormat { payload_type: 96, codec: Codec::SpeexWideband };
 pub(super) const NARROWBAND: PayloadFormat = PayloadFormat { payload_type: 98, codec: Codec::SpeexNarrowband };
 pub(super) const PCMU: PayloadFormat = PayloadFormat { payload_type: 0, codec: Codec::Pcmu };
 pub(super) const PCMA: PayloadFormat = PayloadFormat { payload_type: 8, codec: Codec::Pcma };
+
+/// All that the engine can do, in the order of the table.
+fn whole_table() -> Capabilities {
+    Capabilities::new(Codec::ALL.map(PayloadFormat::offered), true).unwrap()
+}
 
 pub(super) fn everything() -> Capabilities {
     Capabilities::new([WIDEBAND, NARROWBAND, PCMU, PCMA], true).unwrap()
@@ -101,7 +106,7 @@ const GOLDEN: &[(&str, &str, &str)] = &[
         "audio 40000 RTP/AVP 0 96 100 101 > 0 Pcmu 192.0.2.1:4000 sendrecv 20 dtmf 101/8000",
     ),
     (
-        "an event clock of 48000 is not ours",
+        "an event clock of 48000 has no place without Opus",
         "m=audio 4000 RTP/AVP 0 101|a=rtpmap:101 telephone-event/48000",
         "audio 40000 RTP/AVP 0 > 0 Pcmu 192.0.2.1:4000 sendrecv 20",
     ),
@@ -116,7 +121,11 @@ const GOLDEN: &[(&str, &str, &str)] = &[
         "audio 40000 RTP/AVP 97 > 97 SpeexNarrowband 192.0.2.1:4000 sendrecv 20",
     ),
     ("stereo speex is not ours", "m=audio 4000 RTP/AVP 97|a=rtpmap:97 speex/8000/2", "no common audio"),
-    ("ultra-wideband speex is not ours", "m=audio 4000 RTP/AVP 97|a=rtpmap:97 speex/32000", "no common audio"),
+    (
+        "what the phone has not listed is not taken",
+        "m=audio 4000 RTP/AVP 97|a=rtpmap:97 speex/32000",
+        "no common audio",
+    ),
     (
         "a static number is remapped when the peer says so",
         "m=audio 4000 RTP/AVP 0|a=rtpmap:0 G729/8000",
@@ -346,6 +355,86 @@ const GOLDEN: &[(&str, &str, &str)] = &[
     ("no SDP at all", "!hello", "malformed SDP"),
     ("an m= line without formats", "m=audio 4000 RTP/AVP", "malformed SDP"),
 ];
+
+/// Answers with the whole table on our side.
+const WHOLE_TABLE: &[(&str, &str, &str)] = &[
+    (
+        "a softphone's offer with Opus first",
+        "m=audio 4000 RTP/AVP 111 9 0 8 101 110|a=rtpmap:111 opus/48000/2|a=fmtp:111 minptime=10;useinbandfec=1|a=rtpmap:9 G722/8000|a=rtpmap:101 telephone-event/8000|a=rtpmap:110 telephone-event/48000",
+        "audio 40000 RTP/AVP 111 9 0 8 101 110 > 111 Opus 192.0.2.1:4000 sendrecv 20 dtmf 110/48000",
+    ),
+    (
+        "Opus without its channels is understood and mirrored",
+        "m=audio 4000 RTP/AVP 97|a=rtpmap:97 OPUS/48000",
+        "audio 40000 RTP/AVP 97 > 97 Opus 192.0.2.1:4000 sendrecv 20",
+    ),
+    ("Opus at another clock is none", "m=audio 4000 RTP/AVP 97|a=rtpmap:97 opus/16000/2", "no common audio"),
+    (
+        "G.722 by its static number",
+        "m=audio 4000 RTP/AVP 9 13",
+        "audio 40000 RTP/AVP 9 13 > 9 G722 192.0.2.1:4000 sendrecv 20 noise 13",
+    ),
+    (
+        "ultra-wideband Speex with events on its clock",
+        "m=audio 4000 RTP/AVP 99 97|a=rtpmap:99 speex/32000|a=rtpmap:97 telephone-event/32000",
+        "audio 40000 RTP/AVP 99 97 > 99 SpeexUltraWideband 192.0.2.1:4000 sendrecv 20 dtmf 97/32000",
+    ),
+    (
+        "linear audio, in packets that fit into a datagram",
+        "m=audio 4000 RTP/AVP 97 98|a=rtpmap:97 L16/16000|a=rtpmap:98 L16/8000/1|a=ptime:60",
+        "audio 40000 RTP/AVP 97 98 > 97 L16Wideband 192.0.2.1:4000 sendrecv 30",
+    ),
+    ("linear audio of 44.1 kHz is not ours", "m=audio 4000 RTP/AVP 11 10", "no common audio"),
+    (
+        "packet times of Opus are those that it has",
+        "m=audio 4000 RTP/AVP 97|a=rtpmap:97 opus/48000/2|a=ptime:50",
+        "audio 40000 RTP/AVP 97 > 97 Opus 192.0.2.1:4000 sendrecv 40",
+    ),
+];
+
+#[test]
+fn every_golden_offer_of_the_whole_table_gets_its_answer() {
+    for (name, text, expected) in WHOLE_TABLE {
+        let outcome = outcome(session(whole_table()).answer(&offer(text)));
+        assert_eq!(outcome, *expected, "{name}");
+    }
+}
+
+#[test]
+fn an_offer_of_the_whole_table_has_an_event_format_for_each_clock_and_fits_into_a_datagram() {
+    let text = session(whole_table().offering_comfort_noise()).offer();
+    assert!(text.contains("m=audio 40000 RTP/AVP 96 98 102 9 0 8 111 103 104 101 100 105 106 13\r\n"), "{text}");
+    for line in [
+        "a=rtpmap:9 G722/8000",
+        "a=rtpmap:111 opus/48000/2",
+        "a=fmtp:111 useinbandfec=1",
+        "a=rtpmap:103 L16/16000",
+        "a=rtpmap:105 telephone-event/32000",
+        "a=rtpmap:106 telephone-event/48000",
+        "a=fmtp:106 0-15",
+    ] {
+        assert!(text.contains(&format!("{line}\r\n")), "{line} is missing in {text}");
+    }
+    // An INVITE of ours has some 500 bytes of header; 1300 is where RFC 3261 section 18.1.1 wants TCP.
+    assert!(text.len() < 750, "{} bytes", text.len());
+}
+
+#[test]
+fn the_peer_s_wishes_for_opus_reach_the_encoder() {
+    let lines = "m=audio 4000 RTP/AVP 111 0|a=rtpmap:111 opus/48000/2|a=fmtp:111 useinbandfec=1; usedtx=1;maxplaybackrate=16000;maxaveragebitrate=20000";
+    let wishes = OpusWishes {
+        redundancy: true,
+        pauses: true,
+        playback_hz: 16_000,
+        bits_a_second: Some(20_000),
+        ..OpusWishes::default()
+    };
+    let mut ours = session(whole_table());
+    assert_eq!(ours.answer(&offer(lines)).unwrap().1.negotiated.opus, wishes);
+    assert_eq!(ours.accept_answer(&offer(lines)).unwrap().negotiated.opus, wishes);
+    let other_first = offer("m=audio 4000 RTP/AVP 0 111|a=rtpmap:111 opus/48000/2|a=fmtp:111 useinbandfec=1");
+    assert_eq!(ours.answer(&other_first).unwrap().1.negotiated.opus, OpusWishes::default());
+}
 
 #[test]
 fn every_golden_offer_gets_its_answer() {

@@ -24,7 +24,7 @@ mod write;
 
 use std::net::SocketAddr;
 
-use crate::codec::Codec;
+use crate::codec::{Codec, OpusWishes};
 
 pub use description::SdpError;
 pub use format::Capabilities;
@@ -103,6 +103,13 @@ pub struct PayloadFormat {
     pub codec: Codec,
 }
 
+impl PayloadFormat {
+    /// A codec under the number of our offers.
+    pub const fn offered(codec: Codec) -> Self {
+        Self { payload_type: codec.info().offered_payload_type, codec }
+    }
+}
+
 /// The telephone-event format of a call (RFC 4733).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TelephoneEvent {
@@ -127,6 +134,8 @@ pub struct Negotiated {
     pub telephone_event: Option<TelephoneEvent>,
     /// Payload types on which the peer may send events to us.
     pub receive_events: Vec<TelephoneEvent>,
+    /// How the peer wants the Opus that we send, if that is what we send (`a=fmtp`, RFC 7587 section 6.1).
+    pub opus: OpusWishes,
     /// Payload type of comfort noise (RFC 3389, 8000 Hz) that we may send in pauses: only if both sides have it and the
     /// codec that we send has no silence of its own.
     pub comfort_noise: Option<u8>,
@@ -135,6 +144,6 @@ pub struct Negotiated {
     /// Which way media flows, from our side.
     pub direction: Direction,
     /// Packet time in milliseconds that we send (`a=ptime`, RFC 4566 section 6); 20 unless the peer asks otherwise.
-    /// 10..=120, a multiple of 10 for G.711 and of 20 for Speex.
+    /// 10..=120, whole frames of the codec: [`Codec::packet_time`].
     pub ptime_ms: u16,
 }

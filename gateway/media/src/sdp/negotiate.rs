@@ -5,12 +5,13 @@ use super::{
     description::{MediaLine, Payload},
     format::{Capabilities, Format, Row},
 };
-use crate::codec::Codec;
+use crate::codec::{Codec, OpusWishes};
 
 /// A format of both sides, with the number that each uses (they differ only when an answerer chose its own, RFC 3264 section 5.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Common {
     theirs: u8,
+    wishes: OpusWishes,
     pub(super) ours: Row,
 }
 
@@ -23,14 +24,18 @@ pub(super) fn match_offer(line: &MediaLine, capabilities: &Capabilities) -> Opti
             && capabilities.allows(row.format)
             && !common.iter().any(|known| known.ours.format == row.format)
         {
-            common.push(Common { theirs: row.payload_type, ours: row.clone() });
+            common.push(Common { theirs: row.payload_type, wishes: row.wishes, ours: row.clone() });
         }
     }
     let has_clock =
         |rate| common.iter().any(|c| matches!(c.ours.format, Format::Audio(codec) if codec.clock_rate() == rate));
-    let (has_audio, has_wideband) = (has_clock(8000) || has_clock(16000), has_clock(16000));
+    let has_audio = common.iter().any(|c| matches!(c.ours.format, Format::Audio(_)));
     // An event's clock is its stream's (RFC 4733 section 2.1); 8000 beside wideband is what siprtmp and its like do, so it stays.
-    common.retain(|c| c.ours.format != Format::Event { clock_rate: 16000 } || has_wideband);
+    let fitting: Vec<u32> = [16_000, 32_000, 48_000].into_iter().filter(|rate| has_clock(*rate)).collect();
+    common.retain(|c| match c.ours.format {
+        Format::Event { clock_rate } => clock_rate == 8000 || fitting.contains(&clock_rate),
+        _ => true,
+    });
     let quiet = common.iter().any(|c| matches!(c.ours.format, Format::Audio(codec) if codec.uses_comfort_noise()));
     common.retain(|c| c.ours.format != Format::ComfortNoise || quiet);
     has_audio.then_some(common)
@@ -46,7 +51,8 @@ pub(super) fn match_answer(line: &MediaLine, offered: &[Row]) -> Option<Vec<Comm
             Payload::Foreign(_) => None,
         };
         if let Some(ours) = ours.filter(|ours| !common.iter().any(|known| known.ours.format == ours.format)) {
-            common.push(Common { theirs: payload.number(), ours: ours.clone() });
+            let wishes = if let Payload::Known(row) = payload { row.wishes } else { OpusWishes::default() };
+            common.push(Common { theirs: payload.number(), wishes, ours: ours.clone() });
         }
     }
     common.iter().any(|c| matches!(c.ours.format, Format::Audio(_))).then_some(common)
@@ -83,6 +89,10 @@ pub(super) fn agree(line: &MediaLine, common: &[Common], direction: Direction) -
             .iter()
             .map(|&(clock_rate, _, ours)| TelephoneEvent { payload_type: ours, clock_rate })
             .collect(),
+        opus: common
+            .iter()
+            .find(|c| c.ours.format == Format::Audio(codec))
+            .map_or_else(OpusWishes::default, |c| c.wishes),
         comfort_noise: noise.filter(|_| codec.uses_comfort_noise()).map(|c| c.theirs),
         receive_comfort_noise: noise.map(|c| c.ours.payload_type),
         direction,
@@ -93,10 +103,5 @@ pub(super) fn agree(line: &MediaLine, common: &[Common], direction: Direction) -
 
 /// What the peer asks for, within reason: whole frames of the codec, at most 120 ms.
 fn packet_time(line: &MediaLine, codec: Codec) -> u16 {
-    let frame = match codec {
-        Codec::SpeexNarrowband | Codec::SpeexWideband => 20,
-        Codec::Pcmu | Codec::Pcma => 10,
-    };
-    let asked = line.ptime.unwrap_or(20).min(line.max_ptime.unwrap_or(u16::MAX)).clamp(frame, 120);
-    asked - asked % frame
+    codec.packet_time(line.ptime.unwrap_or(20).min(line.max_ptime.unwrap_or(u16::MAX)))
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::codec::Codec;
+
 use super::{
     format::{Format, Row},
     session::{LocalSession, Slot},
@@ -28,11 +30,15 @@ pub(super) fn body(session: &LocalSession) -> String {
 fn audio(text: &mut String, session: &LocalSession, proto: &str) {
     let numbers: Vec<String> = session.rows.iter().map(|row| row.payload_type.to_string()).collect();
     line(text, format_args!("m=audio {} {proto} {}", session.rtp.port(), numbers.join(" ")));
-    for Row { payload_type, format, spelling } in &session.rows {
+    for Row { payload_type, format, spelling, .. } in &session.rows {
         line(text, format_args!("a=rtpmap:{payload_type} {spelling}"));
-        if let Format::Event { .. } = format {
+        match format {
             // The sixteen DTMF events (RFC 4733 section 3.2).
-            line(text, format_args!("a=fmtp:{payload_type} 0-15"));
+            Format::Event { .. } => line(text, format_args!("a=fmtp:{payload_type} 0-15")),
+            // We make use of redundancy; a second channel would be mixed away (RFC 7587 section 6.1, where 0 is what is
+            // meant without a word for it).
+            Format::Audio(Codec::Opus) => line(text, format_args!("a=fmtp:{payload_type} useinbandfec=1")),
+            Format::Audio(_) | Format::ComfortNoise => {}
         }
     }
     line(text, format_args!("a=ptime:{}", session.ptime_ms));

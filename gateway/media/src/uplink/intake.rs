@@ -2,7 +2,7 @@
 //! agree, else decoded and resampled.
 
 use crate::{
-    codec::{Codec, CodecError, Decoder, Framing},
+    codec::{Codec, CodecError, Decoder, opus},
     media_time::MediaTime,
     resample::Resampler,
     speex_frames::{FrameJoiner, FrameMap},
@@ -17,6 +17,7 @@ pub(super) struct Intake {
     route: Route,
     /// Samples (or bytes) of a unit.
     unit_samples: usize,
+    unit_time: MediaTime,
     /// Where the samples left over start.
     carry_at: MediaTime,
 }
@@ -27,29 +28,33 @@ enum Route {
     SpeexFrames { narrow: bool, packet: Vec<u8>, frames: Option<FrameMap>, joiner: FrameJoiner },
     /// G.711 bytes pass undecoded.
     Bytes { carry: Vec<u8> },
+    /// Opus packets pass undecoded, each as long as the phone made it.
+    Packets,
     /// Through linear audio.
     Linear { decoder: Decoder, resampler: Resampler, decoded: Vec<i16>, carry: Vec<i16> },
 }
 
 impl Intake {
     pub(super) fn new(source: Codec, target: Codec, unit_ms: u32) -> Self {
-        let route = match source.info().framing {
-            Framing::SpeexFrames if target.is_speex() => Route::SpeexFrames {
+        let rate = target.rate_beside(source);
+        let route = match source {
+            _ if source.is_speex() && target.is_speex() => Route::SpeexFrames {
                 narrow: target == Codec::SpeexNarrowband,
                 packet: Vec::new(),
                 frames: None,
                 joiner: FrameJoiner::default(),
             },
-            Framing::BytePerSample if source == target => Route::Bytes { carry: Vec::new() },
+            _ if source == target && source.is_g711() => Route::Bytes { carry: Vec::new() },
+            Codec::Opus if target == Codec::Opus => Route::Packets,
             _ => Route::Linear {
-                decoder: Decoder::new(source),
-                resampler: Resampler::new(source.sample_rate(), target.sample_rate()),
+                decoder: Decoder::beside(source, target),
+                resampler: Resampler::new(source.rate_beside(target), rate),
                 decoded: Vec::new(),
                 carry: Vec::new(),
             },
         };
-        let unit_samples = target.sample_rate().samples_in_ms(unit_ms);
-        Self { source, target, route, unit_samples, carry_at: MediaTime::ZERO }
+        let unit_time = MediaTime::from_ms(unit_ms.into());
+        Self { source, target, route, unit_samples: rate.samples_in_ms(unit_ms), unit_time, carry_at: MediaTime::ZERO }
     }
 
     pub(super) fn source(&self) -> Codec {
@@ -73,10 +78,11 @@ impl Intake {
                 Ok(MediaTime::from_ms(20 * map.count() as i64))
             }
             Route::Bytes { .. } => Ok(MediaTime::from_clock(payload.len() as i64, self.target.sample_rate().hz())),
+            Route::Packets => Ok(MediaTime::from_clock(opus::packet_length(payload)?.into(), 48_000)),
             Route::Linear { decoder, decoded, .. } => {
                 decoded.clear();
                 decoder.decode(payload, decoded)?;
-                Ok(MediaTime::from_clock(decoded.len() as i64, self.source.sample_rate().hz()))
+                Ok(MediaTime::from_clock(decoded.len() as i64, decoder.rate().hz()))
             }
         }
     }
@@ -90,8 +96,7 @@ impl Intake {
         spurt: &mut bool,
         push: &mut impl FnMut(MediaTime, Unit),
     ) {
-        let (rate, length) = (self.target.sample_rate().hz(), self.unit_samples);
-        let unit_time = MediaTime::from_clock(length as i64, rate);
+        let (length, unit_time) = (self.unit_samples, self.unit_time);
         let mut push = |at: &mut MediaTime, mut unit: Unit| {
             unit.spurt = std::mem::take(spurt);
             push(*at, unit);
@@ -120,6 +125,10 @@ impl Intake {
                 }
                 drop_whole_units(carry, length);
                 self.carry_at = start;
+            }
+            Route::Packets => {
+                let mut at = at;
+                push(&mut at, pool.of_bytes(payload));
             }
             Route::Linear { resampler, decoded, carry, .. } => {
                 let mut start = start_of(self.carry_at, at, carry.is_empty());

@@ -1,7 +1,7 @@
 //! From units to RTP payloads: one or several to a packet (`a=ptime`), encoded on the way where they are linear.
 
 use crate::{
-    codec::{Codec, Encoder, Framing},
+    codec::{Codec, Encoder, EncoderSettings, Framing, OpusWishes, SampleRate},
     limits::{PTIME_MS, UPLINK_SPARE_UNITS},
     media_time::MediaTime,
     speex_frames::{FrameJoiner, FrameMap},
@@ -62,9 +62,13 @@ pub(super) struct Packet<'a> {
     pub(super) payload: &'a [u8],
 }
 
+/// A packet of Opus that is no longer than this says that nothing need be sent for now (RFC 7587 section 3.1.3).
+const OPUS_PAUSE_BYTES: usize = 2;
+
 /// Gathers units into packets.
 pub(super) struct Packetiser {
     codec: Codec,
+    settings: EncoderSettings,
     unit_ms: u32,
     units_per_packet: usize,
     /// Made when there is something to encode: a relay never needs it.
@@ -80,12 +84,13 @@ pub(super) struct Packetiser {
 }
 
 impl Packetiser {
-    pub(super) fn new(codec: Codec, ptime_ms: u16) -> Self {
-        let ptime = ptime_ms.clamp(*PTIME_MS.start(), *PTIME_MS.end()) as u32;
-        // Speex knows frames of 20 ms only (RFC 5574 section 3.1); G.711 may be cut finer.
-        let unit_ms = if codec.info().framing == Framing::SpeexFrames || ptime.is_multiple_of(20) { 20 } else { 10 };
+    pub(super) fn new(codec: Codec, ptime_ms: u16, opus: OpusWishes) -> Self {
+        let ptime: u32 = codec.packet_time(ptime_ms.clamp(*PTIME_MS.start(), *PTIME_MS.end())).into();
+        // Frames of 20 ms where a packet is made of frames.
+        let unit_ms = if ptime.is_multiple_of(20) { 20 } else { 10 };
         Self {
             codec,
+            settings: EncoderSettings { opus, ..EncoderSettings::default() },
             unit_ms,
             units_per_packet: (ptime / unit_ms).max(1) as usize,
             encoder: None,
@@ -109,7 +114,8 @@ impl Packetiser {
 
     /// Whether units made for one fit the other.
     pub(super) fn same_framing(&self, other: &Self) -> bool {
-        (self.codec, self.unit_ms, self.units_per_packet) == (other.codec, other.unit_ms, other.units_per_packet)
+        let framing = |it: &Self| (it.codec, it.settings, it.unit_ms, it.units_per_packet);
+        framing(self) == framing(other)
     }
 
     /// Adds the unit at `at`. What was gathered before a gap is given up: it is too short to matter and too late to be
@@ -142,17 +148,31 @@ impl Packetiser {
 
     /// The packet, once it is full.
     pub(super) fn take(&mut self) -> Option<Packet<'_>> {
-        if self.gathered < self.units_per_packet {
+        // An Opus packet of the phone's passes as it is, however long.
+        let whole = !self.linear && self.codec == Codec::Opus;
+        if self.gathered < if whole { 1 } else { self.units_per_packet } {
             return None;
         }
         self.gathered = 0;
         if self.linear {
-            let encoder = self.encoder.get_or_insert_with(|| Encoder::new(self.codec));
-            encoder.encode(&self.pcm, &mut self.payload).expect("units are whole frames");
+            self.encode();
+            if self.codec.info().framing == Framing::OpusPackets && self.payload.len() <= OPUS_PAUSE_BYTES {
+                self.marker = true; // what follows the pause starts a talk spurt
+                return None;
+            }
         } else {
             self.joiner.finish(&mut self.payload);
         }
         let marker = std::mem::take(&mut self.marker);
         Some(Packet { at: self.first, marker, payload: &self.payload })
+    }
+
+    fn encode(&mut self) {
+        let per_unit = self.pcm.len() / self.units_per_packet;
+        let rate = SampleRate::ALL.into_iter().find(|rate| rate.samples_in_ms(self.unit_ms) == per_unit);
+        let rate = rate.expect("a unit is as long as its rate says");
+        let encoder = self.encoder.take().filter(|encoder| encoder.rate() == rate);
+        let encoder = self.encoder.insert(encoder.unwrap_or_else(|| Encoder::at(self.codec, rate, &self.settings)));
+        encoder.encode(&self.pcm, &mut self.payload).expect("units are whole frames");
     }
 }

@@ -206,14 +206,7 @@ fn status(code: u16, phrase: &str) -> SipStatus {
 
 /// All that the media path knows: a caller's first choice is taken.
 fn capabilities() -> Capabilities {
-    let format = |payload_type, codec| PayloadFormat { payload_type, codec };
-    let formats = [
-        format(96, Codec::SpeexWideband),
-        format(98, Codec::SpeexNarrowband),
-        format(0, Codec::Pcmu),
-        format(8, Codec::Pcma),
-    ];
-    Capabilities::new(formats, false).expect("the list is not empty")
+    Capabilities::new(Codec::ALL.map(PayloadFormat::offered), false).expect("the list is not empty")
 }
 
 /// Sends each audio packet of the peer back to where it came from, under our own SSRC, until the peer falls silent.

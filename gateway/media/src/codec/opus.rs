@@ -1,0 +1,412 @@
+//! Opus (RFC 6716, RFC 7587): libopus 1.3.1 as Rust that was translated by machine, behind a safe face.
+//!
+//! `unsafe-libopus` needs no C compiler and no cmake, and keeps libopus's C interface: raw states and raw buffers. This is
+//! the one module of the workspace that may call it, and every call says why it is sound. The state behind the pointer
+//! holds no address of its own memory and shares nothing, so it may move between threads.
+#![allow(unsafe_code)]
+
+use std::ptr::{NonNull, null};
+
+use super::{CodecError, SampleRate};
+use crate::limits::{MAX_OPUS_PACKET_BYTES, OPUS_COMPLEXITY};
+
+/// The longest packet, milliseconds (RFC 7587 section 4.2).
+const LONGEST_MS: u32 = 120;
+/// What concealment and redundancy count in: 2.5 ms.
+const STEPS_A_SECOND: u32 = 400;
+
+/// What the receiver of our Opus asked for in its `a=fmtp` (RFC 7587 section 6.1). The default is that of the RFC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpusWishes {
+    /// `useinbandfec`: it makes use of the redundancy for a lost packet that the next one can carry.
+    pub redundancy: bool,
+    /// `usedtx`: it would rather have no packets in pauses.
+    pub pauses: bool,
+    /// `cbr`: it wants every packet of the same size.
+    pub constant: bool,
+    /// `maxplaybackrate`: what it can play at most, Hz.
+    pub playback_hz: u32,
+    /// `maxaveragebitrate`: bit/s at most.
+    pub bits_a_second: Option<u32>,
+}
+
+impl Default for OpusWishes {
+    fn default() -> Self {
+        Self { redundancy: false, pauses: false, constant: false, playback_hz: 48_000, bits_a_second: None }
+    }
+}
+
+impl OpusWishes {
+    /// Reads the parameters of an `a=fmtp`; what is unknown or nonsense is as if absent.
+    pub fn parse(parameters: &str) -> Self {
+        let mut wishes = Self::default();
+        for parameter in parameters.split(';') {
+            let Some((name, value)) = parameter.split_once('=') else { continue };
+            let Ok(value) = value.trim().parse::<u32>() else { continue };
+            match name.trim().to_ascii_lowercase().as_str() {
+                "useinbandfec" => wishes.redundancy = value == 1,
+                "usedtx" => wishes.pauses = value == 1,
+                "cbr" => wishes.constant = value == 1,
+                "maxplaybackrate" => wishes.playback_hz = value.clamp(8000, 48_000),
+                // libopus's own bounds.
+                "maxaveragebitrate" => wishes.bits_a_second = Some(value.clamp(6000, 510_000)),
+                _ => {}
+            }
+        }
+        wishes
+    }
+}
+
+/// Length of a packet in samples at 48 kHz, without decoding it: 120 to 5760 (RFC 6716 section 3.1 and 3.2).
+pub fn packet_length(packet: &[u8]) -> Result<u32, CodecError> {
+    let (&toc, rest) = packet.split_first().ok_or(CodecError::Malformed)?;
+    // The four lengths of each coder of table 2, in samples at 48 kHz.
+    let frame = match toc >> 3 {
+        config @ 0..=11 => [480, 960, 1920, 2880][config as usize % 4],
+        config @ 12..=15 => [480, 960][config as usize % 2],
+        config => [120, 240, 480, 960][config as usize % 4],
+    };
+    let frames = match toc & 3 {
+        0 => 1,
+        1 | 2 => 2,
+        _ => u32::from(rest.first().ok_or(CodecError::Malformed)? & 0x3F),
+    };
+    let length = frame * frames;
+    if length == 0 || length > 48 * LONGEST_MS { Err(CodecError::Malformed) } else { Ok(length) }
+}
+
+/// A decoder of one channel.
+pub struct OpusDecoder {
+    state: NonNull<unsafe_libopus::OpusDecoder>,
+    rate: SampleRate,
+}
+
+// SAFETY: the state is plain memory that only this value points to; nothing in it is bound to a thread.
+unsafe impl Send for OpusDecoder {}
+
+impl OpusDecoder {
+    /// A decoder in its first state.
+    ///
+    /// # Panics
+    /// At 32 kHz, which Opus does not have: [`super::Codec::rate_beside`] never says so.
+    pub fn new(rate: SampleRate) -> Self {
+        let mut error = 0;
+        // SAFETY: `error` outlives the call, which allocates the state and says null if it cannot be made.
+        let state = unsafe { unsafe_libopus::opus_decoder_create(rate.hz() as i32, 1, &mut error) };
+        Self { state: NonNull::new(state).expect("8, 16 and 48 kHz of one channel are always possible"), rate }
+    }
+
+    /// Samples a second that come out.
+    pub fn rate(&self) -> SampleRate {
+        self.rate
+    }
+
+    /// Appends the samples of `packet` to `out`, which is left as it was on an error.
+    pub fn decode(&mut self, packet: &[u8], out: &mut Vec<i16>) -> Result<(), CodecError> {
+        let samples = packet_length(packet)? / (48_000 / self.rate.hz());
+        if packet.len() > MAX_OPUS_PACKET_BYTES {
+            return Err(CodecError::Malformed);
+        }
+        self.run(Some(packet), samples as usize, false, out)
+    }
+
+    /// Appends `samples` that hide what was lost, leading over to the packet `next` by its redundancy for the packet
+    /// before it, if both are there. `samples` is a multiple of 2.5 ms.
+    pub fn conceal(&mut self, samples: usize, next: Option<&[u8]>, out: &mut Vec<i16>) {
+        let step = (self.rate.hz() / STEPS_A_SECOND) as usize;
+        let samples = samples.next_multiple_of(step).min(self.rate.samples_in_ms(LONGEST_MS));
+        let next = next.filter(|packet| packet.len() <= MAX_OPUS_PACKET_BYTES && packet_length(packet).is_ok());
+        let redundant = next.is_some() && self.run(next, samples, true, out).is_ok();
+        if !redundant && self.run(None, samples, false, out).is_err() {
+            out.extend(std::iter::repeat_n(0, samples));
+        }
+    }
+
+    fn run(
+        &mut self,
+        packet: Option<&[u8]>,
+        samples: usize,
+        redundancy: bool,
+        out: &mut Vec<i16>,
+    ) -> Result<(), CodecError> {
+        let start = out.len();
+        out.resize(start + samples, 0);
+        let (data, length) = packet.map_or((null(), 0), |packet| (packet.as_ptr(), packet.len() as i32));
+        let room = out[start..].as_mut_ptr();
+        // SAFETY: the state is alive and ours alone; `data` holds `length` bytes that are only read; `room` has space for
+        // `samples` samples, and libopus writes at most as many as it is told.
+        let written = unsafe {
+            unsafe_libopus::opus_decode(self.state.as_ptr(), data, length, room, samples as i32, i32::from(redundancy))
+        };
+        out.truncate(start + usize::try_from(written).unwrap_or(0));
+        if written <= 0 { Err(CodecError::Malformed) } else { Ok(()) }
+    }
+
+    /// Forgets the past: the next packet starts a stream.
+    pub fn reset(&mut self) {
+        // SAFETY: the state is alive and ours alone; this request takes no argument.
+        unsafe {
+            unsafe_libopus::opus_decoder_ctl_impl(
+                self.state.as_ptr(),
+                unsafe_libopus::OPUS_RESET_STATE,
+                unsafe_libopus::varargs!(),
+            )
+        };
+    }
+}
+
+impl Drop for OpusDecoder {
+    fn drop(&mut self) {
+        // SAFETY: the state came from `opus_decoder_create` and is not used again.
+        unsafe { unsafe_libopus::opus_decoder_destroy(self.state.as_ptr()) };
+    }
+}
+
+/// An encoder of one channel, tuned to speech.
+pub struct OpusEncoder {
+    state: NonNull<unsafe_libopus::OpusEncoder>,
+    rate: SampleRate,
+}
+
+// SAFETY: as for `OpusDecoder`.
+unsafe impl Send for OpusEncoder {}
+
+impl OpusEncoder {
+    /// An encoder for somebody with these wishes.
+    ///
+    /// # Panics
+    /// At 32 kHz, which Opus does not have.
+    pub fn new(rate: SampleRate, wishes: &OpusWishes) -> Self {
+        let mut error = 0;
+        // SAFETY: `error` outlives the call, which allocates the state and says null if it cannot be made.
+        let state = unsafe {
+            unsafe_libopus::opus_encoder_create(rate.hz() as i32, 1, unsafe_libopus::OPUS_APPLICATION_VOIP, &mut error)
+        };
+        let state = NonNull::new(state).expect("8, 16 and 48 kHz of one channel are always possible");
+        let mut encoder = Self { state, rate };
+        let bits = usual_bits(rate).min(wishes.bits_a_second.unwrap_or(u32::MAX));
+        encoder.set(unsafe_libopus::OPUS_SET_BITRATE_REQUEST, bits as i32);
+        encoder.set(unsafe_libopus::OPUS_SET_MAX_BANDWIDTH_REQUEST, bandwidth(wishes.playback_hz));
+        encoder.set(unsafe_libopus::OPUS_SET_COMPLEXITY_REQUEST, i32::from(OPUS_COMPLEXITY));
+        encoder.set(unsafe_libopus::OPUS_SET_SIGNAL_REQUEST, unsafe_libopus::OPUS_SIGNAL_VOICE);
+        encoder.set(unsafe_libopus::OPUS_SET_INBAND_FEC_REQUEST, i32::from(wishes.redundancy));
+        encoder.set(unsafe_libopus::OPUS_SET_DTX_REQUEST, i32::from(wishes.pauses));
+        encoder.set(unsafe_libopus::OPUS_SET_VBR_REQUEST, i32::from(!wishes.constant));
+        encoder
+    }
+
+    /// Samples a second that go in.
+    pub fn rate(&self) -> SampleRate {
+        self.rate
+    }
+
+    /// How much of what is sent gets lost: the more, the more bits are spent on redundancy, if that is wished for.
+    pub fn set_expected_loss(&mut self, percent: u8) {
+        self.set(unsafe_libopus::OPUS_SET_PACKET_LOSS_PERC_REQUEST, i32::from(percent.min(100)));
+    }
+
+    /// Appends one packet with all of `pcm`, which is 10, 20, 40 or 60 ms, to `out`.
+    pub fn encode(&mut self, pcm: &[i16], out: &mut Vec<u8>) -> Result<(), CodecError> {
+        let milliseconds = [10, 20, 40, 60];
+        if !milliseconds.into_iter().any(|ms| self.rate.samples_in_ms(ms) == pcm.len()) {
+            return Err(CodecError::PartialFrame);
+        }
+        let start = out.len();
+        out.resize(start + MAX_OPUS_PACKET_BYTES, 0);
+        let room = &mut out[start..];
+        // SAFETY: the state is alive and ours alone; `pcm` holds the samples that its length says, which are only read;
+        // `room` has space for the bytes that its length says.
+        let written = unsafe {
+            let (samples, bytes) = (pcm.len() as i32, room.len() as i32);
+            unsafe_libopus::opus_encode(self.state.as_ptr(), pcm.as_ptr(), samples, room.as_mut_ptr(), bytes)
+        };
+        out.truncate(start + usize::try_from(written).unwrap_or(0));
+        if written <= 0 { Err(CodecError::PartialFrame) } else { Ok(()) }
+    }
+
+    /// Forgets the past.
+    pub fn reset(&mut self) {
+        // SAFETY: the state is alive and ours alone; this request takes no argument.
+        unsafe {
+            unsafe_libopus::opus_encoder_ctl_impl(
+                self.state.as_ptr(),
+                unsafe_libopus::OPUS_RESET_STATE,
+                unsafe_libopus::varargs!(),
+            )
+        };
+    }
+
+    fn set(&mut self, request: i32, value: i32) {
+        // SAFETY: the state is alive and ours alone; all requests of this module take one number.
+        let answer = unsafe {
+            unsafe_libopus::opus_encoder_ctl_impl(self.state.as_ptr(), request, unsafe_libopus::varargs!(value))
+        };
+        debug_assert_eq!(answer, unsafe_libopus::OPUS_OK, "request {request} with {value}");
+    }
+}
+
+impl Drop for OpusEncoder {
+    fn drop(&mut self) {
+        // SAFETY: the state came from `opus_encoder_create` and is not used again.
+        unsafe { unsafe_libopus::opus_encoder_destroy(self.state.as_ptr()) };
+    }
+}
+
+/// What a packet of speech takes, by RFC 7587 section 3.1.1: the middle of what it recommends for the band.
+fn usual_bits(rate: SampleRate) -> u32 {
+    match rate {
+        SampleRate::Hz8000 => 16_000,
+        SampleRate::Hz16000 => 24_000,
+        SampleRate::Hz32000 | SampleRate::Hz48000 => 32_000,
+    }
+}
+
+/// The widest band that fits into a sample rate (RFC 7587 section 6.1, maxplaybackrate).
+fn bandwidth(playback_hz: u32) -> i32 {
+    match playback_hz {
+        ..12_000 => unsafe_libopus::OPUS_BANDWIDTH_NARROWBAND,
+        12_000..16_000 => unsafe_libopus::OPUS_BANDWIDTH_MEDIUMBAND,
+        16_000..24_000 => unsafe_libopus::OPUS_BANDWIDTH_WIDEBAND,
+        24_000..48_000 => unsafe_libopus::OPUS_BANDWIDTH_SUPERWIDEBAND,
+        48_000.. => unsafe_libopus::OPUS_BANDWIDTH_FULLBAND,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Random, band_distance_db, voice};
+
+    const RATES: [SampleRate; 3] = [SampleRate::Hz8000, SampleRate::Hz16000, SampleRate::Hz48000];
+
+    fn packets(rate: SampleRate, wishes: &OpusWishes, pcm: &[i16], ms: u32) -> Vec<Vec<u8>> {
+        let mut encoder = OpusEncoder::new(rate, wishes);
+        encoder.set_expected_loss(20);
+        let encode = |frame: &[i16]| {
+            let mut packet = Vec::new();
+            encoder.encode(frame, &mut packet).unwrap();
+            packet
+        };
+        pcm.chunks_exact(rate.samples_in_ms(ms)).map(encode).collect()
+    }
+
+    #[test]
+    fn packets_of_every_length_come_back_as_long_as_they_went_in() {
+        for rate in RATES {
+            for ms in [10, 20, 40, 60] {
+                let speech = voice(rate, 1200, 1);
+                let packets = packets(rate, &OpusWishes::default(), &speech, ms);
+                let (mut decoder, mut out) = (OpusDecoder::new(rate), Vec::new());
+                for packet in &packets {
+                    assert_eq!(packet_length(packet).unwrap(), 48 * ms);
+                    decoder.decode(packet, &mut out).unwrap();
+                }
+                assert_eq!(out.len(), speech.len(), "{rate:?} {ms} ms");
+            }
+        }
+    }
+
+    #[test]
+    fn redundancy_brings_back_what_concealment_can_only_guess() {
+        let rate = SampleRate::Hz16000;
+        let speech = voice(rate, 6000, 5);
+        let heard = |redundancy: bool| {
+            let wishes = OpusWishes { redundancy, ..OpusWishes::default() };
+            let packets = packets(rate, &wishes, &speech, 20);
+            let (mut decoder, mut out) = (OpusDecoder::new(rate), Vec::new());
+            for (n, packet) in packets.iter().enumerate() {
+                match packets.get(n + 1) {
+                    Some(next) if n % 5 == 3 => decoder.conceal(320, Some(next.as_slice()), &mut out),
+                    _ => decoder.decode(packet, &mut out).unwrap(),
+                }
+            }
+            assert_eq!(out.len(), speech.len());
+            out
+        };
+        let delay = 104; // of encoder and decoder at 16 kHz
+        let distance = |redundancy| band_distance_db(&speech, &heard(redundancy)[delay..], rate);
+        let (with, without) = (distance(true), distance(false));
+        assert!(with < without - 0.3, "{with:.2} dB with, {without:.2} dB without");
+    }
+
+    #[test]
+    fn in_pauses_a_receiver_that_wishes_so_is_sent_next_to_nothing() {
+        let rate = SampleRate::Hz16000;
+        let silence = vec![0; rate.samples_in_ms(3000)];
+        let pauses = OpusWishes { pauses: true, ..OpusWishes::default() };
+        let small = |wishes| packets(rate, wishes, &silence, 20).iter().filter(|packet| packet.len() <= 2).count();
+        assert!(small(&pauses) > 100);
+        assert_eq!(small(&OpusWishes::default()), 0);
+    }
+
+    #[test]
+    fn the_receiver_s_band_and_bit_rate_are_kept() {
+        let rate = SampleRate::Hz48000;
+        let speech = voice(rate, 2000, 5);
+        let narrow = OpusWishes { playback_hz: 8000, ..OpusWishes::default() };
+        for packet in packets(rate, &narrow, &speech, 20) {
+            // Configurations of narrowband: SILK 0 to 3, CELT 16 to 19 (RFC 6716 table 2).
+            assert!(matches!(packet[0] >> 3, 0..=3 | 16..=19), "{:#x}", packet[0]);
+        }
+        let thin = OpusWishes { bits_a_second: Some(8000), ..OpusWishes::default() };
+        let bytes: usize = packets(rate, &thin, &speech, 20).iter().map(Vec::len).sum();
+        assert!(bytes < 2600, "{bytes} bytes in 2 s");
+    }
+
+    #[test]
+    fn the_wishes_of_a_receiver_are_read_leniently() {
+        let wishes =
+            OpusWishes::parse(" maxplaybackrate = 16000; UseInbandFec=1;usedtx=1; stereo=1; cbr=x;=;;minptime");
+        let expected = OpusWishes { redundancy: true, pauses: true, playback_hz: 16_000, ..OpusWishes::default() };
+        assert_eq!(wishes, expected);
+        assert_eq!(OpusWishes::parse("maxaveragebitrate=1").bits_a_second, Some(6000));
+        assert_eq!(OpusWishes::parse(""), OpusWishes::default());
+    }
+
+    #[test]
+    fn an_empty_packet_or_one_beyond_120_ms_is_malformed() {
+        for packet in [&[][..], &[0x03], &[0x1B, 3, 0, 0], &[0x03, 0], &[0x9B, 49]] {
+            assert_eq!(packet_length(packet), Err(CodecError::Malformed), "{packet:x?}");
+        }
+        assert_eq!(packet_length(&[0x1B, 2, 0]), Ok(5760)); // twice 60 ms
+    }
+
+    #[test]
+    fn fifty_thousand_hostile_packets_are_refused_or_played() {
+        let mut random = Random::new(9);
+        let wishes = OpusWishes { redundancy: true, ..OpusWishes::default() };
+        let mut seeds = Vec::new();
+        for rate in RATES {
+            for ms in [10, 20, 60] {
+                seeds.extend(packets(rate, &wishes, &voice(rate, 600, 2), ms));
+            }
+        }
+        let mut decoders = RATES.map(OpusDecoder::new);
+        let mut out = Vec::new();
+        let mut played = 0;
+        for _ in 0..50_000 {
+            let mut packet = seeds[random.below(seeds.len() as u64) as usize].clone();
+            match random.below(5) {
+                0 => packet.truncate(random.below(packet.len() as u64 + 1) as usize),
+                1 => packet.extend((0..random.below(40)).map(|_| random.next_u64() as u8)),
+                2 => packet = (0..random.below(1400)).map(|_| random.next_u64() as u8).collect(),
+                3 => packet[0] = random.next_u64() as u8,
+                _ => (0..4).for_each(|_| {
+                    let at = random.below(packet.len() as u64) as usize;
+                    packet[at] = random.next_u64() as u8;
+                }),
+            }
+            let decoder = &mut decoders[random.below(3) as usize];
+            out.clear();
+            if random.chance(0.2) {
+                let samples = decoder.rate().samples_in_ms(20);
+                decoder.conceal(samples, Some(packet.as_slice()), &mut out);
+                assert_eq!(out.len(), samples);
+            } else if decoder.decode(&packet, &mut out).is_ok() {
+                played += 1;
+            }
+            assert!(out.len() <= decoder.rate().samples_in_ms(120));
+        }
+        assert!(played > 10_000, "{played}");
+    }
+}
