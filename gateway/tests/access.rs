@@ -4,7 +4,7 @@
 mod support;
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use rtmp_session::ClientEvent;
@@ -146,5 +146,55 @@ async fn a_registrar_that_is_out_of_order_locks_nobody_out() {
         let refused = registrar.attempt(socket, "alice", Some("500 Out Of Order")).await;
         assert_eq!(refused.as_deref(), Some("500 Out Of Order"));
     }
+    gateway.end().await;
+}
+
+/// Reliability G12: refused calls get 503 and Retry-After within 50 ms.
+#[tokio::test]
+async fn a_call_beyond_the_limit_is_told_at_once_when_to_try_again() {
+    let gateway = Running::with(|config| config.max_calls = 1).await;
+    let (registrar, peer) = (Peer::new().await, Peer::new().await);
+    let mut caller = Phone::connect(gateway.at.rtmp, "sip/carol@localhost", &[]).await;
+    caller.call("invite", &[format!("sip:bob@{}", peer.address()).into()]).await;
+    peer.expect("INVITE ").await;
+
+    let app = format!("sip/alice@{}", registrar.address());
+    let mut phone =
+        Phone::say_connect(TcpStream::connect(gateway.at.rtmp).await.unwrap(), &app, &["a".into(), "b".into()]);
+    let answers = async {
+        let register = registrar.expect("REGISTER ").await;
+        registrar.answer(&register, "200 OK", "", "").await;
+        register
+    };
+    let (event, register) = tokio::join!(phone.next(), answers);
+    assert!(matches!(event, Some(ClientEvent::Connected { .. })), "{event:?}");
+    let contact = register.header("contact").trim_start_matches('<').split('>').next().unwrap().to_owned();
+    let mut took = Vec::new();
+    for n in 0..20 {
+        let invite = format!(
+            "INVITE {contact} SIP/2.0\r\nVia: SIP/2.0/UDP {0};branch=z9hG4bK{n};rport\r\nMax-Forwards: 70\r\n\
+             From: <sip:bob@{0}>;tag={n}\r\nTo: <{contact}>\r\nCall-ID: {n}@{0}\r\nCSeq: 1 INVITE\r\n\
+             Contact: <sip:bob@{0}>\r\nContent-Length: 0\r\n\r\n",
+            peer.address()
+        );
+        let asked = Instant::now();
+        peer.socket.send_to(invite.as_bytes(), gateway.at.sip).await.unwrap();
+        let refused = peer.expect("SIP/2.0 503 ").await;
+        took.push(asked.elapsed());
+        assert!(refused.text.starts_with("SIP/2.0 503 Too many calls\r\n"), "{}", refused.text);
+        assert_eq!(refused.header("retry-after"), "5");
+        let to = refused.header("to");
+        let ack = format!(
+            "ACK {contact} SIP/2.0\r\nVia: SIP/2.0/UDP {0};branch=z9hG4bK{n};rport\r\nMax-Forwards: 70\r\n\
+             From: <sip:bob@{0}>;tag={n}\r\nTo: {to}\r\nCall-ID: {n}@{0}\r\nCSeq: 1 ACK\r\nContent-Length: 0\r\n\r\n",
+            peer.address()
+        );
+        peer.socket.send_to(ack.as_bytes(), gateway.at.sip).await.unwrap();
+    }
+    took.sort();
+    println!("median {:?}, longest {:?}", took[10], took[19]);
+    assert!(took[10] < Duration::from_millis(50), "{took:?}");
+    assert_eq!(gateway.metric("calls_over_limit_total").await, 20.0);
+    drop((phone, caller));
     gateway.end().await;
 }

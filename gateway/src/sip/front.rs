@@ -16,6 +16,7 @@ use rsipstack::transaction::key::{TransactionKey, TransactionRole};
 use super::address::SipUri;
 use super::endpoint::Shared;
 use super::filter::Verdict;
+use super::limits::RETRY_AFTER;
 use super::mail::Mail;
 use super::message::{self, Fault, Message, Start};
 use super::reply::{ACCEPT, ALLOW};
@@ -137,7 +138,7 @@ async fn on_request(shared: &Arc<Shared>, at: usize, mut message: Message, size:
     let place = (!shared.is_full()).then(|| agent.try_reserve_owned().ok()).flatten();
     let Some(place) = place else {
         shared.counters.overload.add();
-        return refuse((503, "Service Unavailable"), &[("Retry-After", "5")]);
+        return refuse((503, "Service Unavailable"), &[("Retry-After", RETRY_AFTER)]);
     };
     let mut transaction = Transaction::new_server(key, request, stack.clone(), Some(shared.connections[at].clone()));
     transaction.destination = Some(udp(to));

@@ -8,6 +8,7 @@ use super::address::NameAddr;
 use super::agent::{Agent, Purpose};
 use super::call::{Bye, Call, Ringing, Unacknowledged, Up};
 use super::dialog::Dialog;
+use super::limits::RETRY_AFTER;
 use super::mail::ServerTransaction;
 use super::message;
 use super::reply::{ACCEPT, ALLOW};
@@ -142,7 +143,8 @@ impl Agent {
     }
 
     fn finish_ringing(&self, ringing: &Ringing, status: (u16, &str)) {
-        ringing.server.respond(response(&ringing.server.request, status, &ringing.dialog.local_tag, Vec::new(), ""));
+        let extra = if status.0 == 503 { vec![Header::RetryAfter(RETRY_AFTER.into())] } else { Vec::new() };
+        ringing.server.respond(response(&ringing.server.request, status, &ringing.dialog.local_tag, extra, ""));
     }
 
     pub(super) fn on_cancelled(&mut self, key: &TransactionKey) {

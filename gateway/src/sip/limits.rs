@@ -19,6 +19,9 @@ pub struct SipLimits {
     pub mailbox: usize,
 }
 
+/// Seconds after which whoever got 503 may try again (RFC 3261 section 21.5.4).
+pub(crate) const RETRY_AFTER: &str = "5";
+
 impl Default for SipLimits {
     fn default() -> Self {
         SipLimits {

@@ -6,6 +6,7 @@ use rsipstack::sip::{Header, Headers, Method};
 use super::agent::{Agent, Purpose, sip_status};
 use super::call::Bye;
 use super::incoming::caller;
+use super::limits::RETRY_AFTER;
 use super::mail::ServerTransaction;
 use super::message;
 use super::reply::ALLOW_NO_MESSAGE;
@@ -40,7 +41,7 @@ impl Agent {
             return refuse((480, "Temporarily Unavailable"), Vec::new());
         }
         if self.waiting.len() >= WAITING {
-            return refuse((503, "Service Unavailable"), vec![Header::RetryAfter("5".into())]);
+            return refuse((503, "Service Unavailable"), vec![Header::RetryAfter(RETRY_AFTER.into())]);
         }
         let Some(text) = read_text(&request.headers, &request.body) else {
             return refuse((415, "Unsupported Media Type"), vec![Header::Accept(TEXT.into())]);
