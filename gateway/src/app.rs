@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
 use crate::access::WebAccess;
-use crate::config::{Config, Registrar, Secret};
+use crate::config::{Config, Registrar};
 use crate::listen::{ByteStream, TcpSource};
 use crate::metrics::Metrics;
 use crate::phone::admission::{Admission, AdmissionLimits, PhonePermit, Refusal};
@@ -101,7 +101,7 @@ impl App {
             metrics: Metrics::leak(),
             limits: config.limits,
             access: WebAccess::new(
-                config.token_secret.as_ref().map(|Secret(secret)| secret.clone()),
+                config.token_secrets.clone(),
                 config.web_accounts.clone(),
                 !config.password_arguments,
             ),

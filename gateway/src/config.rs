@@ -19,7 +19,7 @@ pub(crate) mod web;
 
 pub use command_line::CommandLine;
 pub use proxies::{ForwardedHeader, Network};
-pub use settings::{Secret, User, WebAccount};
+pub use settings::{Secret, TokenSecret, User, WebAccount};
 pub use values::{DomainName, ExternalIp, Listen, LogFormat, PortRange, ProxyUri, SipListen, ValueError};
 pub use web::{FrameAncestor, WebOrigin};
 
@@ -43,8 +43,8 @@ pub struct Config {
     pub frame_ancestors: Vec<FrameAncestor>,
     /// Whether phones may connect without a token.
     pub password_arguments: bool,
-    /// What tokens are signed with; without it there are none.
-    pub token_secret: Option<Secret>,
+    /// What tokens are signed with; without any there are none.
+    pub token_secrets: Vec<TokenSecret>,
     /// Whom tokens stand for.
     pub web_accounts: Vec<WebAccount>,
     /// SIP listeners over UDP, at least one.
@@ -186,7 +186,10 @@ impl Config {
             return wrong("frame-ancestors", "write self, origins, or none alone");
         }
         let password_arguments = settings.password_arguments.unwrap_or(true);
-        check_tokens(settings.token_secret.as_ref(), &settings.web_accounts, password_arguments)?;
+        let unnamed = settings.token_secret.map(|secret| TokenSecret { id: None, secret });
+        let token_secrets: Vec<_> = unnamed.into_iter().chain(settings.token_secrets).collect();
+        check_secrets(&token_secrets)?;
+        check_accounts(&token_secrets, &settings.web_accounts, password_arguments)?;
         let sip: Vec<SocketAddr> = sip.into_iter().map(|SipListen(address)| address).collect();
         let exposed = sip.iter().chain(&http).chain([&rtmp]).any(|address| !address.ip().is_loopback());
         let max_phones = settings.max_phones.unwrap_or(10_000);
@@ -215,7 +218,7 @@ impl Config {
             forwarded_header: settings.forwarded_header.unwrap_or_default(),
             frame_ancestors,
             password_arguments,
-            token_secret: settings.token_secret,
+            token_secrets,
             web_accounts: settings.web_accounts,
             sip,
             sip_proxy: settings.sip_proxy.map(|ProxyUri(uri)| uri),
@@ -296,15 +299,32 @@ fn registrar(users: Vec<User>, exposed: bool) -> Result<Registrar, ConfigError> 
 /// Shorter secrets can be found by trying (RFC 7518 section 3.2 asks for as many bits as the hash has).
 const TOKEN_SECRET_MIN: usize = 32;
 
-fn check_tokens(secret: Option<&Secret>, accounts: &[WebAccount], passwords: bool) -> Result<(), ConfigError> {
-    let wrong = |key, message: String| Err(ConfigError::Option { key, message });
-    match secret {
-        Some(Secret(secret)) if secret.len() < TOKEN_SECRET_MIN => {
-            return wrong("token-secret", format!("needs {TOKEN_SECRET_MIN} bytes or more, random ones"));
+/// More are tried with every token.
+const TOKEN_SECRETS_MAX: usize = 8;
+
+fn check_secrets(secrets: &[TokenSecret]) -> Result<(), ConfigError> {
+    let wrong = |message: String| Err(ConfigError::Option { key: "token-secret", message });
+    if secrets.len() > TOKEN_SECRETS_MAX {
+        return wrong(format!("{TOKEN_SECRETS_MAX} are allowed"));
+    }
+    for (index, TokenSecret { id, secret: Secret(secret) }) in secrets.iter().enumerate() {
+        if secret.len() < TOKEN_SECRET_MIN {
+            return wrong(format!("needs {TOKEN_SECRET_MIN} bytes or more, random ones"));
         }
-        None if !accounts.is_empty() => return wrong("web-accounts", "no use without token-secret".into()),
-        None if !passwords => return wrong("password-arguments", "nobody could connect without token-secret".into()),
-        _ => {}
+        if secrets[..index].iter().any(|other| other.secret.0 == *secret || (id.is_some() && other.id == *id)) {
+            return wrong(format!("{} stands there twice", id.as_deref().unwrap_or("the same")));
+        }
+    }
+    Ok(())
+}
+
+fn check_accounts(secrets: &[TokenSecret], accounts: &[WebAccount], passwords: bool) -> Result<(), ConfigError> {
+    let wrong = |key, message: String| Err(ConfigError::Option { key, message });
+    if secrets.is_empty() && !accounts.is_empty() {
+        return wrong("web-accounts", "no use without token-secret".into());
+    }
+    if secrets.is_empty() && !passwords {
+        return wrong("password-arguments", "nobody could connect without token-secret".into());
     }
     for (index, WebAccount { address, password, .. }) in accounts.iter().enumerate() {
         if !address.split_once('@').is_some_and(|(user, domain)| !user.is_empty() && !domain.is_empty())
@@ -425,6 +445,9 @@ mod tests {
             address = "alice@example.com"
             login = "alice-auth"
             password = "wonderland"
+            [[token-secrets]]
+            id = "new"
+            secret = "fedcba9876543210fedcba9876543210"
             [[users]]
             name = "alice"
             password = "wonderland"
@@ -445,9 +468,12 @@ mod tests {
         assert_eq!(config.limits.message_bytes, 2048);
         assert_eq!(config.limits.handshake, Duration::from_secs(2));
         assert!(matches!(&config.registrar, Registrar::Users(users) if users.len() == 1));
-        assert!(!config.password_arguments && config.token_secret.is_some() && config.web_accounts.len() == 1);
+        assert!(!config.password_arguments && config.token_secrets.len() == 2 && config.web_accounts.len() == 1);
         let shown = format!("{config:?}");
-        assert!(!shown.contains("wonderland") && !shown.contains("0123456789abcdef"), "a secret in Debug output");
+        assert!(
+            !shown.contains("wonderland") && !shown.contains("0123456789abcdef") && !shown.contains("fedcba98"),
+            "a secret in Debug output"
+        );
     }
 
     #[test]
@@ -492,6 +518,10 @@ mod tests {
         let account = |address: &str| format!("[[web-accounts]]\naddress = \"{address}\"\npassword = \"x\"\n");
         let secret = "token-secret = \"0123456789abcdef0123456789abcdef\"\n";
         assert!(error("token-secret = \"short\"").contains("32 bytes"));
+        let named = "[[token-secrets]]\nid = \"a\"\nsecret = \"0123456789abcdef0123456789abcdef\"\n";
+        assert!(from_file(named).is_ok());
+        assert!(error(&(secret.to_owned() + named)).contains("twice"), "the same secret");
+        assert!(error(&(named.to_owned() + &named.replace("f\"", "!\""))).contains("a stands there twice"));
         assert!(error(&account("a@b")).contains("token-secret"));
         assert!(error("password-arguments = false").contains("token-secret"));
         assert!(error(&(secret.to_owned() + &account("sip:a@b"))).contains("user@domain"));

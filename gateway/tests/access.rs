@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use rtmp_session::ClientEvent;
-use support::{Peer, Phone, Running};
+use rtmp_sip_gateway::config::{Secret, TokenSecret, WebAccount};
+use support::{Peer, Phone, Running, SECRET, token};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -196,5 +197,50 @@ async fn a_call_beyond_the_limit_is_told_at_once_when_to_try_again() {
     assert!(took[10] < Duration::from_millis(50), "{took:?}");
     assert_eq!(gateway.metric("calls_over_limit_total").await, 20.0);
     drop((phone, caller));
+    gateway.end().await;
+}
+
+#[tokio::test]
+async fn a_token_is_good_once_if_it_has_an_id_and_its_phone_keeps_to_its_bounds() {
+    let (registrar, bob) = (Peer::new().await, Peer::new().await);
+    let address = format!("alice@{}", registrar.address());
+    let account = WebAccount { address: address.clone(), login: None, password: "wonderland".into() };
+    let gateway = Running::with(|config| {
+        config.token_secrets = vec![TokenSecret { id: None, secret: Secret(SECRET.into()) }];
+        config.web_accounts = vec![account];
+    })
+    .await;
+    let phone = format!(r#""sub":"{address}","jti":"1","phone":{{"to":["bob@{}"],"calls":1}}"#, bob.address());
+    let token = token(&phone, 60, SECRET);
+    let app = format!("sip/{address}");
+    let connect = async || {
+        let socket = TcpStream::connect(gateway.at.rtmp).await.unwrap();
+        Phone::say_connect(socket, &app, &[token.as_str().into(), "".into()])
+    };
+
+    let mut alice = connect().await;
+    let answers = async {
+        let register = registrar.expect("REGISTER ").await;
+        registrar.answer(&register, "200 OK", "", "").await;
+    };
+    let (event, ()) = tokio::join!(alice.next(), answers);
+    assert!(matches!(event, Some(ClientEvent::Connected { .. })), "{event:?}");
+    match connect().await.next().await {
+        Some(ClientEvent::Rejected { info }) => {
+            assert_eq!(info.get_str("description"), Some("403 The token has been used before"));
+        }
+        other => panic!("{other:?}"),
+    }
+
+    alice.call("invite", &["sip:eve@127.0.0.1:9".into()]).await;
+    assert_eq!(alice.expect("rejected").await, ["403 sip:eve@127.0.0.1:9 is not allowed".into()]);
+    let destination = format!("sip:bob@{}", bob.address());
+    alice.call("invite", &[destination.as_str().into()]).await;
+    let invite = bob.expect("INVITE ").await;
+    bob.answer(&invite, "486 Busy Here", "", "").await;
+    assert_eq!(alice.expect("rejected").await, ["486 Busy Here".into()]);
+    alice.call("invite", &[destination.as_str().into()]).await;
+    assert_eq!(alice.expect("rejected").await, ["403 No more calls are allowed".into()]);
+    drop(alice);
     gateway.end().await;
 }

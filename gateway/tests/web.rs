@@ -5,16 +5,13 @@
 mod support;
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use data_encoding::BASE64URL_NOPAD;
 use futures_util::{SinkExt, StreamExt};
-use hmac::{Hmac, KeyInit, Mac};
 use rtmp_session::{ClientEvent, RtmpTimestamp, StreamId};
-use rtmp_sip_gateway::config::{Secret, WebAccount};
+use rtmp_sip_gateway::config::{Secret, TokenSecret, WebAccount};
 use rtmp_sip_gateway::listen::MESSAGE_MAX;
-use sha2::Sha256;
-use support::{PATIENCE, Peer, Phone, Running};
+use support::{PATIENCE, Peer, Phone, Running, SECRET};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -264,17 +261,9 @@ async fn the_phone_and_its_guide_come_with_their_types_tags_and_policy() {
     gateway.end().await;
 }
 
-const SECRET: &str = "0123456789abcdef0123456789abcdef";
-
 /// What a page's own server signs for its user, good for so many seconds.
 fn token(address: &str, secret: &str, seconds: u64) -> String {
-    let end = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + seconds;
-    let encode = |bytes: &[u8]| BASE64URL_NOPAD.encode(bytes);
-    let claims = format!(r#"{{"sub":"{address}","exp":{end}}}"#);
-    let signed = format!("{}.{}", encode(br#"{"alg":"HS256","typ":"JWT"}"#), encode(claims.as_bytes()));
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
-    mac.update(signed.as_bytes());
-    format!("{signed}.{}", encode(&mac.finalize().into_bytes()))
+    support::token(&format!(r#""sub":"{address}""#), seconds, secret)
 }
 
 #[tokio::test]
@@ -284,7 +273,7 @@ async fn a_token_registers_with_the_credentials_of_the_configuration_and_a_passw
     let account =
         WebAccount { address: address.clone(), login: Some("alice-auth".into()), password: "wonderland".into() };
     let gateway = Running::with(|config| {
-        config.token_secret = Some(Secret(SECRET.into()));
+        config.token_secrets = vec![TokenSecret { id: None, secret: Secret(SECRET.into()) }];
         config.web_accounts = vec![account];
         config.password_arguments = false;
     })

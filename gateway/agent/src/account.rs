@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    Account, SpeexRate,
+    Account, Rights, SpeexRate,
     destination::{Address, check_name, quoted},
 };
 
@@ -15,6 +15,7 @@ pub(crate) struct Identity {
     pub(crate) rate: SpeexRate,
     /// A password was given: REGISTER (contract section 2).
     pub(crate) registers: bool,
+    pub(crate) rights: Rights,
 }
 
 impl Identity {
@@ -31,6 +32,7 @@ impl Identity {
             display_name: account.display_name.clone().filter(|name| !name.trim().is_empty()),
             rate: account.rate,
             registers: account.password.as_ref().is_some_and(|password| !password.is_empty()),
+            rights: account.rights.clone(),
         })
     }
 
@@ -52,6 +54,7 @@ impl fmt::Debug for Account {
             .field("password", &self.password.as_ref().map(|_| "..."))
             .field("display_name", &self.display_name)
             .field("rate", &self.rate)
+            .field("rights", &self.rights)
             .finish()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::{MessageHandle, Topics};
+use crate::{MessageHandle, Rights, Topics};
 
 /// Who the phone is, from the app path and the arguments of `connect`.
 #[derive(Clone, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Account {
     pub display_name: Option<String>,
     /// Which Speex rate comes first in the default offer.
     pub rate: SpeexRate,
+    /// What it may do.
+    pub rights: Rights,
 }
 
 /// The `rate` argument of `connect`.

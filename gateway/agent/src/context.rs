@@ -1,6 +1,9 @@
 //! What every state may use: the time, the way out, chance, and the list of calls that are being left.
 
-use std::{collections::VecDeque, time::Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use crate::{Indication, MediaAction, Output, SipAction, Topics, call::Leaving, dice::Dice};
 
@@ -12,6 +15,8 @@ pub(crate) struct Context<'a> {
     pub(crate) leaving: &'a mut Vec<Leaving>,
     /// What the phone has asked to be told.
     pub(crate) topics: Topics,
+    /// How long a call may last.
+    pub(crate) call_length: Option<Duration>,
 }
 
 impl Context<'_> {

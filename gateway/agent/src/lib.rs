@@ -23,6 +23,7 @@ mod pace;
 mod presses;
 mod reason;
 mod registration;
+pub mod rights;
 pub mod sip;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ pub mod user_agent;
 mod words;
 
 pub use command::{Account, CodecWord, Command, Indication, SpeexRate};
+pub use rights::Rights;
 pub use sip::{CallHandle, MessageHandle, MessageTarget, SipAction, SipEvent, SipStatus};
 pub use topics::{Topic, Topics};
 pub use user_agent::{Input, MediaAction, Output, UserAgent};

@@ -4,7 +4,11 @@
 //!   Open --Disconnect--> HangingUp --calls over, or 2 s--> Unregistering --done, or 4 s in all--> Finished
 //! ```
 
-use std::{collections::VecDeque, net::SocketAddr, time::Instant};
+use std::{
+    collections::VecDeque,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use call_media::{
     codec::Codec,
@@ -242,6 +246,10 @@ impl UserAgent {
             return Err("Already in an active or pending call".to_owned());
         }
         let target = self.target(destination)?;
+        let most = self.identity.as_ref().and_then(|identity| identity.rights.calls);
+        if most.is_some_and(|most| self.calls_made >= most) {
+            return Err("403 No more calls are allowed".to_owned());
+        }
         let capabilities = words::capabilities(words.as_deref(), self.rate())
             .ok_or_else(|| "no audio codec in the list that can be used".to_owned())?;
         let local = LocalSession::new(self.next_session_id(), rtp, capabilities);
@@ -252,14 +260,15 @@ impl UserAgent {
 
     /// A destination as the phone wrote it, or what is wrong with it.
     fn target(&self, destination: &str) -> Result<Target, String> {
-        let home = match &self.identity {
-            Some(identity) if self.registration.is_connected() => &identity.address,
+        let (home, rights) = match &self.identity {
+            Some(identity) if self.registration.is_connected() => (&identity.address, &identity.rights),
             _ => return Err("not connected".to_owned()),
         };
-        Target::parse(destination, home).map_err(|error| match error {
+        let target = Target::parse(destination, home).map_err(|error| match error {
             AddressError::Empty => "invalid dest URI".to_owned(),
             error => format!("bad destination: {error}"),
-        })
+        })?;
+        if rights.allow(&target, home) { Ok(target) } else { Err(format!("403 {} is not allowed", target.uri())) }
     }
 
     fn transfer(&mut self, now: Instant, destination: &str) {
@@ -431,6 +440,10 @@ impl UserAgent {
         self.identity.as_ref().map_or(SpeexRate::default(), |identity| identity.rate)
     }
 
+    fn call_length(&self) -> Option<Duration> {
+        self.identity.as_ref()?.rights.call_length
+    }
+
     /// A new o= line for each call.
     fn next_session_id(&mut self) -> u64 {
         self.session_id = self.session_id.wrapping_add(2);
@@ -443,17 +456,20 @@ impl UserAgent {
     }
 
     fn with_registration(&mut self, now: Instant, step: impl FnOnce(&mut Registration, &mut Context<'_>)) {
+        let call_length = self.call_length();
         let Self { registration, out, dice, leaving, topics, .. } = self;
-        step(registration, &mut Context { now, out, dice, leaving, topics: *topics });
+        step(registration, &mut Context { now, out, dice, leaving, topics: *topics, call_length });
     }
 
     fn with_messages(&mut self, now: Instant, step: impl FnOnce(&mut Messages, &mut Context<'_>)) {
+        let call_length = self.call_length();
         let Self { messages, out, dice, leaving, topics, .. } = self;
-        step(messages, &mut Context { now, out, dice, leaving, topics: *topics });
+        step(messages, &mut Context { now, out, dice, leaving, topics: *topics, call_length });
     }
 
     fn split(&mut self, now: Instant) -> (&mut Call, Context<'_>) {
+        let call_length = self.call_length();
         let Self { call, out, dice, leaving, topics, .. } = self;
-        (call, Context { now, out, dice, leaving, topics: *topics })
+        (call, Context { now, out, dice, leaving, topics: *topics, call_length })
     }
 }

@@ -86,6 +86,9 @@ pub(super) struct Settings {
     /// What tokens are signed with (file only: a command line is visible to all).
     #[arg(skip)]
     pub(super) token_secret: Option<Secret>,
+    /// The same, with names, so that one can take the place of another (file only).
+    #[arg(skip)]
+    pub(super) token_secrets: Vec<TokenSecret>,
     /// Whom tokens stand for (file only).
     #[arg(skip)]
     pub(super) web_accounts: Vec<WebAccount>,
@@ -142,6 +145,16 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+/// `[[token-secrets]]` of the file: one of several that tokens are signed with.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TokenSecret {
+    /// `kid` of its tokens.
+    pub id: Option<String>,
+    /// What they are signed with.
+    pub secret: Secret,
+}
+
 /// `[limits]` of the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -184,6 +197,7 @@ impl Settings {
             debug: self.debug.or(other.debug),
             password_arguments: self.password_arguments.or(other.password_arguments),
             token_secret: self.token_secret.or(other.token_secret),
+            token_secrets: if self.token_secrets.is_empty() { other.token_secrets } else { self.token_secrets },
             web_accounts: if self.web_accounts.is_empty() { other.web_accounts } else { self.web_accounts },
             users: if self.users.is_empty() { other.users } else { self.users },
             limits: if self.limits == LimitSettings::default() { other.limits } else { self.limits },

@@ -14,7 +14,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 pub use beyond::{INDICATIONS, asked_by, figures_of, is_private, names, stats};
-use phone_agent::{Account, CodecWord, Command, Indication, MessageHandle, SpeexRate, Topics};
+use phone_agent::{Account, CodecWord, Command, Indication, MessageHandle, Rights, SpeexRate, Topics};
 use rtmp_session::{Connect, Value};
 
 /// The application that the gateway is; siprtmp's word, case-sensitive.
@@ -197,6 +197,7 @@ pub fn account(connect: &Connect) -> Result<Account, String> {
             Some("narrowband") => SpeexRate::Narrowband,
             _ => SpeexRate::Wideband,
         },
+        rights: Rights::default(),
     })
 }
 

@@ -4,11 +4,14 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use data_encoding::BASE64URL_NOPAD;
+use hmac::{Hmac, KeyInit, Mac};
 use rtmp_session::{ClientEvent, ClientSession, ConnectRequest, HandshakeKind, Input, Limits, Object, Output, Value};
 use rtmp_sip_gateway::app::{Addresses, App};
 use rtmp_sip_gateway::config::Config;
+use sha2::Sha256;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::oneshot;
@@ -17,6 +20,20 @@ use tokio::time::timeout;
 
 /// How long something may take that comes at once if it comes at all.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What tokens are signed with in tests.
+pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+/// A token with these claims, good for so many seconds.
+pub(crate) fn token(claims: &str, seconds: u64, secret: &str) -> String {
+    let end = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + seconds;
+    let encode = |bytes: &[u8]| BASE64URL_NOPAD.encode(bytes);
+    let claims = format!(r#"{{{claims},"exp":{end}}}"#);
+    let signed = format!("{}.{}", encode(br#"{"alg":"HS256","typ":"JWT"}"#), encode(claims.as_bytes()));
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+    mac.update(signed.as_bytes());
+    format!("{signed}.{}", encode(&mac.finalize().into_bytes()))
+}
 
 /// The app, running.
 pub(crate) struct Running {

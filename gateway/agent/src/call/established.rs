@@ -70,6 +70,8 @@ pub(crate) struct Established {
     exchange: Exchange,
     transfer: Option<Transfer>,
     presses: Presses,
+    /// It may not last longer.
+    until: Option<Instant>,
 }
 
 impl Established {
@@ -86,6 +88,7 @@ impl Established {
             exchange: Exchange::Quiet,
             transfer: None,
             presses: Presses::default(),
+            until: ctx.call_length.map(|length| ctx.now + length),
         };
         up.set_held(ctx, peer_holds);
         Call::Established(up)
@@ -93,10 +96,14 @@ impl Established {
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         let transfer = self.transfer.map(|transfer| transfer.until);
-        self.exchange.deadline().into_iter().chain(transfer).min()
+        self.exchange.deadline().into_iter().chain(transfer).chain(self.until).min()
     }
 
     pub(super) fn on_timeout(mut self, ctx: &mut Context<'_>) -> Call {
+        if self.until.is_some_and(|at| ctx.now >= at) {
+            tracing::info!(call = self.leg.call.0, "the call has lasted as long as it may");
+            return self.give_up(ctx);
+        }
         if self.exchange.deadline().is_some_and(|at| ctx.now >= at) {
             self.settle(ctx);
         }

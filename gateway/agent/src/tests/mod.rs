@@ -8,6 +8,7 @@ mod messages;
 mod model;
 mod outgoing;
 mod registration;
+mod rights;
 mod subscribing;
 mod transfer;
 
@@ -18,7 +19,7 @@ use std::{
 
 use crate::{
     Account, CallHandle, CodecWord, Command, Indication, Input, MediaAction, MessageHandle, MessageTarget, Output,
-    SipAction, SipEvent, SipStatus, SpeexRate, Topic, Topics, UserAgent,
+    Rights, SipAction, SipEvent, SipStatus, SpeexRate, Topic, Topics, UserAgent,
 };
 
 const SPEEX_PHONE: &str = "m=audio 4000 RTP/AVP 96 101|a=rtpmap:96 speex/16000|a=rtpmap:101 telephone-event/8000";
@@ -70,9 +71,10 @@ impl Rig {
 
     /// Moves the clock, firing every timer on the way.
     fn wait(&mut self, time: Duration) -> Vec<String> {
-        let (end, mut lines) = (self.now + time, Vec::new());
+        let (end, mut lines, mut guard) = (self.now + time, Vec::new(), LoopGuard::default());
         while let Some(at) = self.agent.poll_timeout().filter(|at| *at <= end) {
             self.now = self.now.max(at);
+            guard.pass(self.now);
             lines.extend(self.input(Input::Timeout));
         }
         self.now = end;
@@ -89,6 +91,22 @@ impl Rig {
     }
 }
 
+/// A deadline that stays where it is would hang a test: it fails instead.
+#[derive(Default)]
+struct LoopGuard {
+    at: Option<Instant>,
+    times: u32,
+}
+
+impl LoopGuard {
+    /// A timer fires at this instant.
+    fn pass(&mut self, now: Instant) {
+        self.times = if self.at == Some(now) { self.times + 1 } else { 1 };
+        self.at = Some(now);
+        assert!(self.times < 100, "the agent wants to be woken at the same instant again and again");
+    }
+}
+
 fn alice() -> Account {
     Account {
         address: "alice@example.com".to_owned(),
@@ -96,6 +114,7 @@ fn alice() -> Account {
         password: Some("secret".to_owned()),
         display_name: Some("Alice A".to_owned()),
         rate: SpeexRate::Wideband,
+        rights: Rights::default(),
     }
 }
 

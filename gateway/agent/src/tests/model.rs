@@ -373,9 +373,10 @@ impl World {
     }
 
     fn wait(&mut self, millis: u64) {
-        let end = self.rig.now + Duration::from_millis(millis);
+        let (end, mut guard) = (self.rig.now + Duration::from_millis(millis), LoopGuard::default());
         while let Some(at) = self.rig.agent.poll_timeout().filter(|at| *at <= end) {
             self.rig.now = self.rig.now.max(at);
+            guard.pass(self.rig.now);
             self.feed(Input::Timeout);
         }
         self.rig.now = end;

@@ -1,28 +1,28 @@
 //! Whose SIP credentials a phone uses: its own, or those that a short-lived token stands for.
 //!
 //! ```text
-//! page's own server --signs {sub, exp}--> page --connect(token, '')--> here --account of sub--> REGISTER, digest
+//! page's own server --signs {sub, exp, ...}--> page --connect(token, '')--> here --account of sub--> REGISTER, digest
 //! ```
 //!
 //! A web page cannot keep a secret, so the SIP passwords stay in the gateway's configuration and the page gets a token: a JSON Web
-//! Token signed with HMAC-SHA256 (RFC 7519, RFC 7515 `HS256`), which every web framework can make. It travels as `connect`'s first
-//! argument beside an empty second one, never in a URL.
+//! Token, which every web framework can make. It travels as `connect`'s first argument beside an empty second one, never in a URL. It
+//! may be good once only, and may bound what its phone may do.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use data_encoding::BASE64URL_NOPAD;
-use hmac::{Hmac, KeyInit, Mac};
 use phone_agent::Account;
-use serde::Deserialize;
-use sha2::Sha256;
 
-use crate::config::WebAccount;
+use crate::config::{TokenSecret, WebAccount};
 
-/// A token that is good for longer is no short-lived one.
-pub const TOKEN_LIFE_MAX: Duration = Duration::from_secs(60 * 60);
+mod limits;
+mod token;
+mod used;
 
-/// Clocks may differ by so much.
-const CLOCK_SKEW: Duration = Duration::from_secs(5);
+pub use limits::TOKEN_LIFE_MAX;
+
+use token::Token;
+use used::Used;
 
 /// Why a phone is not let in: `connect`'s description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -33,9 +33,18 @@ pub enum AccessError {
     /// Its time is over.
     #[error("403 The token has expired")]
     Expired,
+    /// Its time has not come.
+    #[error("403 The token is not valid yet")]
+    TooEarly,
     /// [`TOKEN_LIFE_MAX`].
     #[error("403 The token is good for too long: an hour is allowed")]
     TooLong,
+    /// It has an id, and has been here before.
+    #[error("403 The token has been used before")]
+    Used,
+    /// More one-time tokens than are remembered.
+    #[error("503 Too many tokens at once")]
+    TooMany,
     /// Made for another address than the phone's.
     #[error("403 The token is for another address")]
     OtherAddress,
@@ -48,61 +57,56 @@ pub enum AccessError {
 }
 
 /// The rule that this gateway applies at `connect`.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct WebAccess {
-    secret: Option<String>,
+    secrets: Vec<TokenSecret>,
     accounts: Vec<WebAccount>,
     tokens_only: bool,
-}
-
-/// `alg` of the header: anything but HS256 is refused, `none` above all (RFC 8725 section 3.1).
-#[derive(Deserialize)]
-struct Header {
-    alg: String,
-}
-
-#[derive(Deserialize)]
-struct Claims {
-    /// Address-of-record, with or without `sip:`.
-    sub: String,
-    /// Seconds since 1970.
-    exp: u64,
+    used: Mutex<Used>,
 }
 
 impl WebAccess {
     /// The rule of a configuration.
-    pub fn new(secret: Option<String>, accounts: Vec<WebAccount>, tokens_only: bool) -> WebAccess {
-        WebAccess { secret, accounts, tokens_only }
+    pub fn new(secrets: Vec<TokenSecret>, accounts: Vec<WebAccount>, tokens_only: bool) -> WebAccess {
+        WebAccess { secrets, accounts, tokens_only, used: Mutex::default() }
     }
 
     /// Whether `account`, as the phone wrote it, has something in it that could be guessed: a password or a token.
     pub fn are_credentials(&self, account: &Account) -> bool {
-        account.password.is_some() || (self.secret.is_some() && account.login.as_deref().is_some_and(is_like_a_token))
+        account.password.is_some() || self.token(account).is_some()
     }
 
-    /// What `account`, as the phone wrote it, is to be at `time`: with the credentials of its token, if it has one.
+    /// What `account`, as the phone wrote it, is to be at `time`: with the credentials and bounds of its token, if it has one.
     ///
     /// # Errors
     /// Why the phone is not let in.
     pub fn exchange(&self, account: Account, time: SystemTime) -> Result<Account, AccessError> {
-        match (&self.secret, &account.login, &account.password) {
-            (Some(secret), Some(token), None) if is_like_a_token(token) => {
-                let address = verify(token, secret.as_bytes(), time)?;
-                if !account.address.eq_ignore_ascii_case(&address) {
-                    return Err(AccessError::OtherAddress);
-                }
-                let known = self.accounts.iter().find(|known| known.address.eq_ignore_ascii_case(&address));
-                let known = known.ok_or(AccessError::NoAccount)?;
-                Ok(Account {
-                    address: known.address.clone(),
-                    login: known.login.clone(),
-                    password: Some(known.password.clone()),
-                    ..account
-                })
-            }
-            _ if self.tokens_only => Err(AccessError::TokenNeeded),
-            _ => Ok(account),
+        let Some(token) = self.token(&account) else {
+            return if self.tokens_only { Err(AccessError::TokenNeeded) } else { Ok(account) };
+        };
+        let now = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let Token { address, end, id, rights } = Token::read(token, &self.secrets, now)?;
+        if !account.address.eq_ignore_ascii_case(&address) {
+            return Err(AccessError::OtherAddress);
         }
+        let known = self.accounts.iter().find(|known| known.address.eq_ignore_ascii_case(&address));
+        let known = known.ok_or(AccessError::NoAccount)?;
+        if let Some(id) = id {
+            self.used.lock().unwrap_or_else(PoisonError::into_inner).take(&id, end, now)?;
+        }
+        Ok(Account {
+            address: known.address.clone(),
+            login: known.login.clone(),
+            password: Some(known.password.clone()),
+            rights,
+            ..account
+        })
+    }
+
+    /// The token in the place of the login, if there may be one.
+    fn token<'a>(&self, account: &'a Account) -> Option<&'a str> {
+        let login = account.login.as_deref().filter(|_| account.password.is_none() && !self.secrets.is_empty());
+        login.filter(|login| is_like_a_token(login))
     }
 }
 
@@ -111,36 +115,19 @@ fn is_like_a_token(text: &str) -> bool {
     text.starts_with("eyJ") && text.matches('.').count() == 2
 }
 
-/// The address that a token of `secret` names, if it is good at `time`.
-fn verify(token: &str, secret: &[u8], time: SystemTime) -> Result<String, AccessError> {
-    let (signed, signature) = token.rsplit_once('.').ok_or(AccessError::Invalid)?;
-    let (header, claims) = signed.split_once('.').ok_or(AccessError::Invalid)?;
-    let decoded = |text: &str| BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| AccessError::Invalid);
-    // The signature first: nothing unsigned is parsed.
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
-    mac.update(signed.as_bytes());
-    mac.verify_slice(&decoded(signature)?).map_err(|_| AccessError::Invalid)?;
-    let header: Header = serde_json::from_slice(&decoded(header)?).map_err(|_| AccessError::Invalid)?;
-    let claims: Claims = serde_json::from_slice(&decoded(claims)?).map_err(|_| AccessError::Invalid)?;
-    if header.alg != "HS256" {
-        return Err(AccessError::Invalid);
-    }
-    let now = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let end = Duration::from_secs(claims.exp);
-    if now >= end.saturating_add(CLOCK_SKEW) {
-        return Err(AccessError::Expired);
-    }
-    if end.saturating_sub(now) > TOKEN_LIFE_MAX + CLOCK_SKEW {
-        return Err(AccessError::TooLong);
-    }
-    Ok(claims.sub.strip_prefix("sip:").unwrap_or(&claims.sub).to_owned())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use data_encoding::BASE64URL_NOPAD;
+    use hmac::{Hmac, KeyInit, Mac};
+    use sha2::Sha256;
+
     use super::*;
+    use crate::config::Secret;
 
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
+    const NEW_SECRET: &str = "a new secret of more than thirty-two bytes";
     const NOW: u64 = 1_800_000_000;
 
     fn signed(header: &str, claims: &str, secret: &str) -> String {
@@ -155,13 +142,23 @@ mod tests {
         signed(r#"{"alg":"HS256","typ":"JWT"}"#, &format!(r#"{{"sub":"{address}","exp":{exp}}}"#), SECRET)
     }
 
+    fn secret(id: Option<&str>, secret: &str) -> TokenSecret {
+        TokenSecret { id: id.map(Into::into), secret: Secret(secret.into()) }
+    }
+
+    /// A token with these claims besides `sub` and `exp`.
+    fn with(more: &str) -> String {
+        signed(r#"{"alg":"HS256"}"#, &format!(r#"{{"sub":"alice@example.com","exp":{}{more}}}"#, NOW + 60), SECRET)
+    }
+
     fn access(tokens_only: bool) -> WebAccess {
         let alice = WebAccount {
             address: "alice@example.com".into(),
             login: Some("alice-auth".into()),
             password: "wonderland".into(),
         };
-        WebAccess::new(Some(SECRET.into()), vec![alice], tokens_only)
+        let secrets = vec![secret(None, SECRET), secret(Some("new"), NEW_SECRET)];
+        WebAccess::new(secrets, vec![alice], tokens_only)
     }
 
     fn at_connect(access: &WebAccess, login: &str, password: Option<&str>) -> Result<Account, AccessError> {
@@ -171,6 +168,7 @@ mod tests {
             password: password.map(Into::into),
             display_name: Some("Alice".into()),
             rate: phone_agent::SpeexRate::Wideband,
+            rights: phone_agent::Rights::default(),
         };
         access.exchange(account, UNIX_EPOCH + Duration::from_secs(NOW))
     }
@@ -196,7 +194,6 @@ mod tests {
         let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
         mac.update(signed.as_bytes());
         assert_eq!(BASE64URL_NOPAD.encode(&mac.finalize().into_bytes()), signature);
-        assert_eq!(verify(token, &key, UNIX_EPOCH), Err(AccessError::Invalid), "it has no sub");
     }
 
     #[test]
@@ -205,8 +202,12 @@ mod tests {
         assert_eq!(refused(&token("alice@example.com", NOW - 6)), AccessError::Expired);
         assert_eq!(refused(&token("alice@example.com", NOW + 3_700)), AccessError::TooLong);
         assert_eq!(refused(&token("alice@example.com", u64::MAX)), AccessError::TooLong);
+        assert_eq!(refused(&with(&format!(r#","nbf":{}"#, NOW + 6))), AccessError::TooEarly);
+        assert_eq!(refused(&with(&format!(r#","iat":{}"#, NOW + 6))), AccessError::TooEarly);
+        assert_eq!(refused(&with(r#","nbf":1e300"#)), AccessError::TooEarly);
+        assert_eq!(refused(&with(r#","nbf":-1"#)), AccessError::Invalid);
         assert_eq!(refused(&token("bob@example.com", NOW + 60)), AccessError::OtherAddress);
-        let nobody = WebAccess::new(Some(SECRET.into()), Vec::new(), false);
+        let nobody = WebAccess::new(vec![secret(None, SECRET)], Vec::new(), false);
         assert_eq!(at_connect(&nobody, &token("alice@example.com", NOW + 60), None), Err(AccessError::NoAccount));
     }
 
@@ -219,6 +220,8 @@ mod tests {
             signed(r#"{"alg":"none"}"#, &claims, SECRET),
             signed(r#"{"alg":"HS512"}"#, &claims, SECRET),
             signed(r#"{"alg":"HS256"}"#, r#"{"sub":"alice@example.com"}"#, SECRET),
+            signed(r#"{"alg":"HS256","crit":["x"]}"#, &claims, SECRET),
+            signed(r#"{"alg":"HS256","kid":"old"}"#, &claims, NEW_SECRET),
             format!("{}.", good.rsplit_once('.').unwrap().0),
             "eyJ..".into(),
             "eyJ.ä.ö".into(),
@@ -231,6 +234,50 @@ mod tests {
             let altered = String::from_utf8(bytes).unwrap();
             let accepted = at_connect(&access(true), &altered, None);
             assert!(accepted.is_err(), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_token_may_say_since_when_it_is_good_and_times_may_have_fractions() {
+        let access = access(true);
+        for times in [format!(r#","nbf":{},"iat":{}"#, NOW + 4, NOW - 1), format!(r#","iat":{}.75"#, NOW)] {
+            assert!(at_connect(&access, &with(&times), None).is_ok(), "{times}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_replaced_one_after_the_other() {
+        let claims = format!(r#"{{"sub":"alice@example.com","exp":{}}}"#, NOW + 60);
+        for (header, secret) in [
+            (r#"{"alg":"HS256"}"#, SECRET),
+            (r#"{"alg":"HS256","kid":"whatever"}"#, SECRET),
+            (r#"{"alg":"HS256"}"#, NEW_SECRET),
+            (r#"{"alg":"HS256","kid":"new"}"#, NEW_SECRET),
+        ] {
+            assert!(at_connect(&access(true), &signed(header, &claims, secret), None).is_ok(), "{header}");
+        }
+    }
+
+    #[test]
+    fn a_token_with_an_id_is_good_once() {
+        let access = access(true);
+        assert!(at_connect(&access, &with(r#","jti":"1""#), None).is_ok());
+        assert_eq!(at_connect(&access, &with(r#","jti":"1""#), None), Err(AccessError::Used));
+        assert!(at_connect(&access, &with(r#","jti":"2""#), None).is_ok());
+        for _ in 0..2 {
+            assert!(at_connect(&access, &with(""), None).is_ok(), "without one it may be used again");
+        }
+    }
+
+    #[test]
+    fn a_token_bounds_what_its_phone_may_do() {
+        let rights = |phone: &str| at_connect(&access(true), &with(&format!(r#","phone":{phone}"#)), None);
+        let bounded = rights(r#"{"to":["bob","*@sales.example"],"calls":3,"seconds":600}"#).unwrap().rights;
+        assert_eq!(bounded.destinations.map(|patterns| patterns.len()), Some(2));
+        assert_eq!((bounded.calls, bounded.call_length), (Some(3), Some(Duration::from_secs(600))));
+        assert_eq!(rights("{}").unwrap().rights, phone_agent::Rights::default());
+        for unclear in [r#"{"too":["bob"]}"#, r#"{"to":"bob"}"#, r#"{"to":["*@*"]}"#, r#"{"calls":-1}"#, "5"] {
+            assert_eq!(rights(unclear), Err(AccessError::Invalid), "{unclear}");
         }
     }
 
