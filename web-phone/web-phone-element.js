@@ -8,7 +8,7 @@
  *
  * Attributes: `gateway` (the WebSocket; `/rtmp`), `domain` (where guests, echo and hello live; `localhost`), `user`, `password`,
  * `login`, `display` (an account: signs in without asking), `token-url` (is fetched, with the page's cookies, for a token
- * before each connect), `dial` (filled in), `theme` (`light`, `dark`), `compact` (no recent calls), `remember` (keeps account,
+ * before each connect; or the property `token`, a text or a function that is asked for one), `dial` (filled in), `theme` (`light`, `dark`), `compact` (no recent calls), `remember` (keeps account,
  * settings and recent calls on the device).
  *
  * Looks: custom properties `--phone-accent`, `--phone-ink`, … (ui/style.js), parts `header`, `sign-in`, `dial`, `call`, `settings`,
@@ -46,6 +46,8 @@ export class WebPhoneElement extends HTMLElement {
   phone = null;
   /** @type {Account | null} */
   account = null;
+  /** What `connect` is given instead of a password: set it before the element comes into the page. @type {string | (() => Promise<string>) | null} */
+  token = null;
   /** @type {View | null} */
   #view = null;
   #showing = '';
@@ -132,7 +134,7 @@ export class WebPhoneElement extends HTMLElement {
     const tokenUrl = this.getAttribute('token-url');
     const phone = new Phone({
       ...account, login: account.login || undefined, gateway: this.getAttribute('gateway') ?? '/rtmp',
-      token: tokenUrl ? () => fetchToken(tokenUrl) : undefined, audio: this.#store.read('audio') ?? {},
+      token: this.token ?? (tokenUrl ? () => fetchToken(tokenUrl) : undefined), audio: this.#store.read('audio') ?? {},
     });
     this.phone = phone;
     const on = (/** @type {string} */ type, /** @type {(event: any) => void} */ listener) =>

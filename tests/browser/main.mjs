@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { tests } from './phone.mjs';
 import { tests as videoio } from './videoio.mjs';
 import { tests as firefox } from './firefox.mjs';
+import { tests as tokens } from './tokens.mjs';
 import { startBrowser, startGateway } from './rig.mjs';
 
 const wanted = process.argv[2] ?? '';
@@ -13,7 +14,7 @@ const gateway = await startGateway().catch((error) => {
 });
 const browser = await startBrowser();
 let passed = 0, failed = 0;
-for (const [name, test] of Object.entries({ ...tests, ...videoio, ...firefox }).filter(([name]) => name.includes(wanted))) {
+for (const [name, test] of Object.entries({ ...tests, ...videoio, ...(process.env.GATEWAY ? tokens : {}), ...firefox }).filter(([name]) => name.includes(wanted))) {
   const pages = [];
   const notes = [];
   try {
@@ -29,7 +30,8 @@ for (const [name, test] of Object.entries({ ...tests, ...videoio, ...firefox }).
     console.log(`FAILED  ${name}\n        ${String(error.stack ?? error).split('\n').slice(0, 6).join('\n        ')}`);
     if (notes.length) console.log(`        [${notes.join('; ')}]`);
     for (const { faults } of pages) if (faults?.length) console.log('        page:', faults.slice(0, 5).join('\n        '));
-    if (process.env.SHOTS && pages[0]) await pages[0].page.screenshot({ path: `${process.env.SHOTS}/FAILED-${failed}.png` }).catch(() => {});
+    const seen = pages.find(({ page }) => page)?.page;
+    if (process.env.SHOTS && seen) await seen.screenshot({ path: `${process.env.SHOTS}/FAILED-${failed}.png` }).catch(() => {});
   }
   for (const { context } of pages) await context.close().catch(() => {});
 }

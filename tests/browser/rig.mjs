@@ -1,8 +1,9 @@
 /** What the tests stand on: a gateway, a browser whose microphone is a file, and an ear in the page. */
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import net from 'node:net';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 const require = createRequire(path.join(process.env.NODE_MODULES ?? '', 'x.js'));
@@ -29,11 +30,17 @@ const freePort = () => new Promise((resolve) => {
   });
 });
 
-/** A gateway of our own, with the defaults of its first run but for the ports. */
-export async function startGateway() {
-  if (process.env.PAGE) return { page: process.env.PAGE, stop() {} };
+/** A gateway of our own, with the defaults of its first run but for the ports, and what a TOML file says. */
+export async function startGateway(toml = '') {
+  if (process.env.PAGE && !toml) return { page: process.env.PAGE, stop() {} };
   const [http, rtmp, sip] = await Promise.all([freePort(), freePort(), freePort()]);
-  const child = spawn(process.env.GATEWAY, ['--http', `127.0.0.1:${http}`, '--rtmp', `127.0.0.1:${rtmp}`, '--sip', `udp:127.0.0.1:${sip}`],
+  const config = [];
+  if (toml) {
+    const file = path.join(mkdtempSync(path.join(tmpdir(), 'web-phone-')), 'gateway.toml');
+    writeFileSync(file, toml);
+    config.push('--config', file);
+  }
+  const child = spawn(process.env.GATEWAY, ['--http', `127.0.0.1:${http}`, '--rtmp', `127.0.0.1:${rtmp}`, '--sip', `udp:127.0.0.1:${sip}`, ...config],
     { stdio: ['ignore', 'pipe', 'pipe'] });
   let log = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => { log = (log + data).slice(-20_000); });
@@ -48,7 +55,7 @@ export async function startGateway() {
 }
 
 /** A way to the gateway on which every piece takes `delay` to `delay + jitter` ms, in order, and which can stand still. */
-export async function slowNetwork(target, { delay, jitter }) {
+export async function slowNetwork(target, { delay, jitter, port = 0 }) {
   let stalledUntil = 0;
   const pass = (from, to) => {
     let last = 0;
@@ -68,7 +75,7 @@ export async function slowNetwork(target, { delay, jitter }) {
     pass(near, far);
     pass(far, near);
   });
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve));
   return {
     url: `http://127.0.0.1:${server.address().port}`,
     stall: (ms) => { stalledUntil = Date.now() + ms; },
