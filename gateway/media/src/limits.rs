@@ -27,23 +27,37 @@ pub const SPEEX_COMPLEXITY: u8 = 2;
 /// Least and largest packet time that we send, whatever `a=ptime` says, milliseconds.
 pub const PTIME_MS: std::ops::RangeInclusive<u16> = 10..=60;
 
-/// Uplink: most audio that waits for its turn. Older frames are dropped.
-pub const UPLINK_MAX_HOLD: Duration = Duration::from_millis(400);
+/// Uplink: lateness up to this is jitter that a delay may fit, if it comes again; a longer one never is.
+pub const UPLINK_MAX_DELAY: Duration = Duration::from_millis(400);
+/// Uplink: a backlog beyond what jitter needs that is dropped at once. A smaller one is kept, and its delay worked off.
+pub const UPLINK_STALL: Duration = Duration::from_millis(290);
 /// Uplink: a frame may leave this much before its turn, so that a calm stream is not held at all.
 pub const UPLINK_EARLY: Duration = Duration::from_micros(1500);
 /// Uplink: a frame that comes at most this much behind its turn does not move the schedule.
 pub const UPLINK_LATE: Duration = Duration::from_millis(2);
-/// Uplink: for this long the shortest wait is watched before the schedule is pulled forward. Bursts that come more
-/// often than this are smoothed, rarer stalls are cut.
-pub const UPLINK_WATCH: Duration = Duration::from_millis(400);
-/// Uplink: after a late frame the rest of its burst is not counted in the watch.
-pub const UPLINK_SETTLE: Duration = Duration::from_millis(100);
-/// Uplink: an excess wait from here on is cut by dropping frames, a smaller one by sending a little faster.
-pub const UPLINK_CUT: Duration = Duration::from_millis(30);
-/// Uplink: how much faster a frame follows its forerunner while a small excess is worked off.
-pub const UPLINK_SLEW: Duration = Duration::from_millis(1);
+/// Uplink: after this long without audio that was due the time is filled with comfort noise.
+pub const UPLINK_PATIENCE: Duration = Duration::from_millis(40);
+/// Uplink: for so long comfort noise flows like audio.
+pub const UPLINK_FILL: Duration = Duration::from_secs(10);
+/// Uplink: how often comfort noise is described to a peer that makes it by itself (RFC 3389).
+pub const UPLINK_DESCRIBE: Duration = Duration::from_millis(400);
+/// Uplink: afterwards a packet this often keeps the call from being taken for dead. Address translators forget after 30 s
+/// (RFC 6263 section 4 asks for 15 s), and gateways hang up after 10 s without RTP.
+pub const UPLINK_KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// Uplink: after the delay grew it is left as it is for this long.
+pub const UPLINK_SETTLE: Duration = Duration::from_secs(1);
+/// Uplink: so long quiet is waited for to leave it out; then the rest of the delay is taken back by sending faster.
+pub const UPLINK_WAIT_FOR_QUIET: Duration = Duration::from_secs(5);
+/// Uplink: delay beyond what is needed that is let be.
+pub const UPLINK_SLACK: Duration = Duration::from_millis(5);
+/// Uplink: the lateness of deliveries is remembered by the largest of each of these stretches,
+pub const UPLINK_BLOCK: Duration = Duration::from_millis(500);
+/// and of so many: ten seconds.
+pub const UPLINK_BLOCKS: usize = 20;
 /// Uplink: RTMP timestamps that stray less than this from the samples counted are taken as jitter of the phone's clock.
 pub const UPLINK_GAP: Duration = Duration::from_millis(40);
+/// Uplink: a step from here on is silence at once; a smaller one only if the messages behind it agree.
+pub const UPLINK_SURE_GAP: Duration = Duration::from_millis(250);
 /// Uplink: RTMP timestamps that run ahead of the arrival by more than this are a new timeline, not silence.
 pub const UPLINK_JUMP: Duration = Duration::from_secs(1);
 

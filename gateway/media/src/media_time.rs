@@ -28,7 +28,9 @@ impl MediaTime {
 
     /// Of a length of real time, to the tick below.
     pub const fn from_duration(duration: Duration) -> Self {
-        Self((duration.as_nanos() * TICKS_PER_SECOND as u128 / 1_000_000_000) as i64)
+        // 48 kHz are 3 ticks in 62.5 us; 64 bits last for two centuries.
+        let nanos = duration.as_secs() * 1_000_000_000 + duration.subsec_nanos() as u64;
+        Self((nanos * 3 / 62_500) as i64)
     }
 
     /// In ticks of another clock, to the tick below.
@@ -46,7 +48,7 @@ impl MediaTime {
         if self.0 <= 0 {
             return Duration::ZERO;
         }
-        Duration::from_nanos((self.0 as u128 * 1_000_000_000 / TICKS_PER_SECOND as u128) as u64)
+        Duration::from_nanos(self.0 as u64 * 62_500 / 3)
     }
 }
 

@@ -32,8 +32,10 @@ pub struct UplinkStats {
     pub octets: u64,
     /// 20 ms frames dropped because they waited too long.
     pub dropped_frames: u64,
-    /// 20 ms frames of comfort noise sent where the phone's audio did not come.
+    /// Times that comfort noise was sent where the phone's audio did not come: 20 ms each, or a description of it.
     pub filled_frames: u64,
+    /// How long audio waits here that the phone's network delivers without delay.
+    pub delay: Duration,
     /// Digits sent.
     pub digits: u64,
 }

@@ -4,10 +4,17 @@
 //!  audio message -> AudioTag -> place on the timeline -> intake -------------> pacer ------> packets -> RTP
 //!                               (RTMP time -> samples)   relay: frames, bytes   one unit      join, encode
 //!                                                        else: decode, resample every 20 ms   number, stamp
+//!                                                    nothing comes: noise ---'
 //!  digit --------------------------------------------------------------------> DtmfSender -> RTP, same sequence
 //! ```
 //! RTP timestamps follow the samples and the gaps of the RTMP timestamps, never the arrival.
+//!
+//! A pause of the phone, its own or the network's, is comfort noise for the peer: in the codec, or as RFC 3389 has it where
+//! that was agreed. RFC 3551 section 4.1 would allow to send nothing; but then the line sounds dead, and those on the way
+//! take it for dead: so after ten seconds a packet every five remains.
 
+mod background;
+mod delivery;
 mod intake;
 mod pacer;
 mod packets;
@@ -22,6 +29,7 @@ use crate::{
     codec::Codec,
     dtmf::{Digit, DtmfSender},
     flv::{AudioTag, sound_format_name},
+    limits::UPLINK_DESCRIBE,
     media_time::MediaTime,
     rtcp::SenderTotals,
     rtmp_time::RtmpTimestamp,
@@ -29,8 +37,9 @@ use crate::{
     sdp::{Negotiated, TelephoneEvent},
     stats::UplinkStats,
 };
+use background::Background;
 use intake::Intake;
-use pacer::Pacer;
+use pacer::{Fill, Pacer, Popped};
 use packets::{Packetiser, Unit, UnitPool};
 use timeline::{Continuity, PhoneTimeline};
 
@@ -41,11 +50,15 @@ pub struct Uplink {
     codec: Codec,
     payload_type: u8,
     telephone_event: Option<TelephoneEvent>,
+    comfort_noise: Option<u8>,
     timeline: PhoneTimeline,
     intake: Option<Intake>,
     pool: UnitPool,
     pacer: Pacer<Unit>,
     packetiser: Packetiser,
+    background: Background,
+    /// Noise was sent last.
+    quiet: bool,
     dtmf: DtmfSender,
     /// Where the digit being sent starts.
     event_at: MediaTime,
@@ -84,17 +97,21 @@ impl Uplink {
     /// A stream that starts with the given random values (RFC 3550 section 5.1).
     pub fn new(now: Instant, negotiated: &Negotiated, ssrc: u32, sequence: u16, timestamp: u32) -> Self {
         let codec = negotiated.send.codec;
+        let packetiser = Packetiser::new(codec, negotiated.ptime_ms, negotiated.opus);
         Self {
             start: now,
             may_send: may_send(negotiated),
             codec,
             payload_type: negotiated.send.payload_type,
             telephone_event: negotiated.telephone_event,
+            comfort_noise: negotiated.comfort_noise,
             timeline: PhoneTimeline::default(),
             intake: None,
             pool: UnitPool::default(),
-            pacer: Pacer::default(),
-            packetiser: Packetiser::new(codec, negotiated.ptime_ms, negotiated.opus),
+            pacer: Pacer::new(packetiser.unit_length()),
+            packetiser,
+            background: Background::default(),
+            quiet: false,
             dtmf: DtmfSender::default(),
             event_at: MediaTime::ZERO,
             sent_until: MediaTime::ZERO,
@@ -119,7 +136,7 @@ impl Uplink {
         let codec = negotiated.send.codec;
         let packetiser = Packetiser::new(codec, negotiated.ptime_ms, negotiated.opus);
         if !may_send || codec != self.codec || !packetiser.same_framing(&self.packetiser) {
-            self.pacer.clear();
+            self.pacer.clear(packetiser.unit_length());
             self.intake = None;
             self.packetiser = packetiser;
             self.spurt = true;
@@ -128,6 +145,7 @@ impl Uplink {
         self.codec = codec;
         self.payload_type = negotiated.send.payload_type;
         self.telephone_event = negotiated.telephone_event;
+        self.comfort_noise = negotiated.comfort_noise;
         self.may_send = may_send;
     }
 
@@ -160,7 +178,8 @@ impl Uplink {
     /// The phone stops speaking: what is left over goes out, the next packet starts afresh (reliability T11).
     fn on_silence(&mut self, now: Instant) {
         if let Some(intake) = &mut self.intake {
-            intake.flush(&mut self.pool, &mut |at, unit| self.pacer.push(now, at, unit));
+            let length = self.packetiser.unit_length();
+            intake.flush(&mut self.pool, &mut |at, unit| self.pacer.push(now, at, length, unit));
             intake.reset();
         }
         self.spurt = true;
@@ -173,7 +192,7 @@ impl Uplink {
         if self.intake.as_ref().is_none_or(|intake| intake.source() != codec) {
             self.intake = Some(Intake::new(codec, self.codec, self.packetiser.unit_ms()));
         }
-        let position = self.position(now);
+        let position = self.pacer.phone_position(now).unwrap_or_else(|| self.since_start(now));
         let intake = self.intake.as_mut().expect("made above if there was none");
         let Ok(length) = intake.read(payload) else {
             self.stats.undecodable += 1;
@@ -181,7 +200,11 @@ impl Uplink {
             return;
         };
         let placed = self.timeline.place(now, timestamp, length, position);
-        let mut push = |at, unit| self.pacer.push(now, at, unit);
+        if placed.continuity == Continuity::Restart {
+            self.pacer.rebase();
+        }
+        let length = if intake.keeps_packets() { length } else { self.packetiser.unit_length() };
+        let mut push = |at, unit| self.pacer.push(now, at, length, unit);
         if placed.continuity != Continuity::Continuous {
             intake.flush(&mut self.pool, &mut push);
             self.spurt = true;
@@ -205,24 +228,85 @@ impl Uplink {
     /// Hands out every packet that is due.
     pub fn pump(&mut self, now: Instant, mut send: impl FnMut(Bytes)) {
         self.pump_digits(now, &mut send);
-        while let Some((at, unit)) = self.pacer.pop(now) {
-            if !self.dtmf.is_active() && at >= self.event_at {
-                self.packetiser.add(at, &unit);
-                self.sent_until = at + self.packetiser.unit_length();
-                self.send_audio(&mut send);
+        let describe =
+            if self.comfort_noise.is_some() { UPLINK_DESCRIBE } else { self.packetiser.unit_length().to_duration() };
+        loop {
+            let (background, codec) = (&mut self.background, self.codec);
+            if let Some(popped) = self.pacer.pop(now, |unit| background.is_quiet(codec, unit)) {
+                self.send_unit(popped, &mut send);
+            } else if let Some(fill) = self.pacer.fill(now, describe) {
+                self.send_noise(fill, &mut send);
+            } else {
+                break;
             }
-            self.pool.take_back(unit);
         }
         self.stats.dropped_frames = self.pacer.dropped();
     }
 
-    fn send_audio(&mut self, send: &mut impl FnMut(Bytes)) {
-        while let Some(packet) = self.packetiser.take() {
-            let timestamp = self.clock.at(packet.at);
-            send(self.writer.packet(packet.marker, self.payload_type, timestamp, packet.payload));
-            self.stats.packets += 1;
-            self.stats.octets += packet.payload.len() as u64;
+    fn send_unit(&mut self, popped: Popped<Unit>, send: &mut impl FnMut(Bytes)) {
+        let Popped { at, mut unit, skipped } = popped;
+        if let Some(skipped) = skipped {
+            unit.blend_in(&skipped);
+            self.pool.take_back(skipped);
         }
+        if self.makes_way(at) {
+            self.background.learn(self.codec, &unit);
+            if std::mem::take(&mut self.quiet) {
+                unit.spurt = true;
+                unit.fade_in();
+            }
+            self.add(at, &unit, send);
+        }
+        self.pool.take_back(unit);
+    }
+
+    fn send_noise(&mut self, fill: Fill, send: &mut impl FnMut(Bytes)) {
+        let Fill { at, first, alone } = fill;
+        if first {
+            self.send_audio(true, send);
+        }
+        self.quiet = true;
+        if !self.makes_way(at) {
+            return;
+        }
+        if let Some(payload_type) = self.comfort_noise {
+            let payload = self.background.payload();
+            send(self.writer.packet(false, payload_type, self.clock.at(at), payload));
+            self.stats.packets += 1;
+            self.stats.octets += payload.len() as u64;
+            self.sent_until = at + self.packetiser.unit_length();
+        } else {
+            let mut unit = self.pool.empty();
+            self.background.make_unit(self.codec, self.packetiser.unit_ms(), &mut unit.pcm);
+            self.add(at, &unit, send);
+            self.pool.take_back(unit);
+            self.send_audio(alone, send);
+        }
+        self.stats.filled_frames += 1;
+    }
+
+    /// Whether no digit is being sent there.
+    fn makes_way(&self, at: MediaTime) -> bool {
+        !self.dtmf.is_active() && at >= self.event_at
+    }
+
+    fn add(&mut self, at: MediaTime, unit: &Unit, send: &mut impl FnMut(Bytes)) {
+        if !self.packetiser.continues(at, unit) {
+            self.send_audio(true, send);
+        }
+        self.packetiser.add(at, unit);
+        self.sent_until = at + self.packetiser.unit_length();
+        self.send_audio(false, send);
+    }
+
+    /// Sends the packet that is full, or what there is of it.
+    fn send_audio(&mut self, rest: bool, send: &mut impl FnMut(Bytes)) {
+        let packet = if rest { self.packetiser.take_rest() } else { self.packetiser.take() };
+        let Some(packet) = packet else { return };
+        let timestamp = self.clock.at(packet.at);
+        send(self.writer.packet(packet.marker, self.payload_type, timestamp, packet.payload));
+        self.stats.packets += 1;
+        self.stats.octets += packet.payload.len() as u64;
     }
 
     fn pump_digits(&mut self, now: Instant, send: &mut impl FnMut(Bytes)) {
@@ -262,12 +346,16 @@ impl Uplink {
 
     /// Counters.
     pub fn stats(&self) -> UplinkStats {
-        self.stats
+        UplinkStats { delay: self.pacer.delay(), ..self.stats }
     }
 
     /// Where in the stream this moment lies.
     fn position(&self, now: Instant) -> MediaTime {
-        self.pacer.position(now).unwrap_or_else(|| MediaTime::from_duration(now.duration_since(self.start)))
+        self.pacer.position(now).unwrap_or_else(|| self.since_start(now))
+    }
+
+    fn since_start(&self, now: Instant) -> MediaTime {
+        MediaTime::from_duration(now.duration_since(self.start))
     }
 }
 

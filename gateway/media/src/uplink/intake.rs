@@ -61,6 +61,11 @@ impl Intake {
         self.source
     }
 
+    /// Whether a unit is a packet of the phone's, however long.
+    pub(super) fn keeps_packets(&self) -> bool {
+        matches!(self.route, Route::Packets)
+    }
+
     /// Reads a payload and tells how long it sounds; [`Self::take_units`] must follow.
     pub(super) fn read(&mut self, payload: &[u8]) -> Result<MediaTime, CodecError> {
         match &mut self.route {

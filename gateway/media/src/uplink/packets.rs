@@ -16,8 +16,25 @@ pub(super) struct Unit {
 }
 
 impl Unit {
-    fn is_linear(&self) -> bool {
+    pub(super) fn is_linear(&self) -> bool {
         !self.pcm.is_empty()
+    }
+
+    /// Begins as `other` would have gone on: nobody hears that it is not there.
+    pub(super) fn blend_in(&mut self, other: &Self) {
+        let length = self.pcm.len().min(other.pcm.len()) / 4;
+        for (n, (sample, gone)) in self.pcm[..length].iter_mut().zip(&other.pcm).enumerate() {
+            let share = (n + 1) as f32 / (length + 1) as f32;
+            *sample = (*gone as f32 * (1.0 - share) + *sample as f32 * share) as i16;
+        }
+    }
+
+    /// Begins from nothing.
+    pub(super) fn fade_in(&mut self) {
+        let length = self.pcm.len() / 4;
+        for (n, sample) in self.pcm[..length].iter_mut().enumerate() {
+            *sample = (*sample as f32 * (n + 1) as f32 / (length + 1) as f32) as i16;
+        }
     }
 }
 
@@ -118,11 +135,15 @@ impl Packetiser {
         framing(self) == framing(other)
     }
 
-    /// Adds the unit at `at`. What was gathered before a gap is given up: it is too short to matter and too late to be
-    /// sent.
-    pub(super) fn add(&mut self, at: MediaTime, unit: &Unit) {
+    /// Whether the unit goes into one packet with what was gathered. If not, [`Self::take_rest`] comes first.
+    pub(super) fn continues(&self, at: MediaTime, unit: &Unit) -> bool {
         let expected = self.first + MediaTime::from_ms(self.unit_ms as i64 * self.gathered as i64);
-        if self.gathered == 0 || at != expected || unit.is_linear() != self.linear {
+        self.gathered == 0 || at == expected && unit.is_linear() == self.linear
+    }
+
+    /// Adds the unit at `at`.
+    pub(super) fn add(&mut self, at: MediaTime, unit: &Unit) {
+        if !self.continues(at, unit) || self.gathered == 0 {
             self.linear = unit.is_linear();
             self.start(at);
         }
@@ -150,12 +171,18 @@ impl Packetiser {
     pub(super) fn take(&mut self) -> Option<Packet<'_>> {
         // An Opus packet of the phone's passes as it is, however long.
         let whole = !self.linear && self.codec == Codec::Opus;
-        if self.gathered < if whole { 1 } else { self.units_per_packet } {
+        let wanted = if whole { 1 } else { self.units_per_packet };
+        if self.gathered < wanted { None } else { self.take_rest() }
+    }
+
+    /// The packet, full or not: nothing follows soon.
+    pub(super) fn take_rest(&mut self) -> Option<Packet<'_>> {
+        if self.gathered == 0 {
             return None;
         }
-        self.gathered = 0;
+        let units = std::mem::take(&mut self.gathered);
         if self.linear {
-            self.encode();
+            self.encode(units);
             if self.codec.info().framing == Framing::OpusPackets && self.payload.len() <= OPUS_PAUSE_BYTES {
                 self.marker = true; // what follows the pause starts a talk spurt
                 return None;
@@ -167,8 +194,8 @@ impl Packetiser {
         Some(Packet { at: self.first, marker, payload: &self.payload })
     }
 
-    fn encode(&mut self) {
-        let per_unit = self.pcm.len() / self.units_per_packet;
+    fn encode(&mut self, units: usize) {
+        let per_unit = self.pcm.len() / units;
         let rate = SampleRate::ALL.into_iter().find(|rate| rate.samples_in_ms(self.unit_ms) == per_unit);
         let rate = rate.expect("a unit is as long as its rate says");
         let encoder = self.encoder.take().filter(|encoder| encoder.rate() == rate);

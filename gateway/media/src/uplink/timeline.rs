@@ -2,12 +2,14 @@
 //!
 //! RTMP timestamps are milliseconds and wander (capture buffers, rounding, the phone's clock against its sound card), so
 //! what they say is followed slowly; only a step of [`UPLINK_GAP`] or more is a gap: silence that was not sent, or frames
-//! that were lost. Timestamps that step back, or run ahead of the arrival, belong to a new timeline.
+//! that were lost. A phone that is late with its work and stamps frames with the clock on the wall makes steps that the next
+//! frames take back, so a small step counts only when they do not. Timestamps that step back, or run ahead of the arrival,
+//! belong to a new timeline.
 
 use std::time::{Duration, Instant};
 
 use crate::{
-    limits::{UPLINK_GAP, UPLINK_JUMP},
+    limits::{UPLINK_GAP, UPLINK_JUMP, UPLINK_SURE_GAP},
     media_time::MediaTime,
     rtmp_time::{RtmpTimestamp, RtmpUnwrapper},
 };
@@ -16,6 +18,9 @@ use crate::{
 const FOLLOW: i64 = 64;
 /// A step back within a stream that still comes is a fault of its timestamps, not a new stream.
 const STILL_COMING: Duration = Duration::from_millis(200);
+/// Messages that must tell of the same small step, and how much they may differ.
+const AGREEING: u32 = 3;
+const AGREEMENT_US: i64 = 15_000;
 
 /// Whether a message goes on where the last one ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +53,8 @@ struct Running {
     /// Its place in the stream.
     next: MediaTime,
     arrival: Instant,
+    /// A small step that is not believed yet, and how many messages told of it.
+    suspected: Option<(i64, u32)>,
 }
 
 impl PhoneTimeline {
@@ -78,6 +85,7 @@ impl Running {
             expected_us: timestamp.0 as i64 * 1000,
             next: MediaTime::ZERO,
             arrival: now,
+            suspected: None,
         }
     }
 
@@ -86,9 +94,14 @@ impl Running {
         let error_us = actual_us - self.expected_us;
         let gap_us = UPLINK_GAP.as_micros() as i64;
         if error_us.abs() < gap_us {
+            self.suspected = None;
             self.expected_us += error_us / FOLLOW;
             return Placed { at: self.next, continuity: Continuity::Continuous };
         }
+        if error_us > 0 && error_us < UPLINK_SURE_GAP.as_micros() as i64 && !self.agreed(error_us) {
+            return Placed { at: self.next, continuity: Continuity::Continuous };
+        }
+        self.suspected = None;
         self.expected_us = actual_us;
         if error_us > 0 {
             let at = self.next + MediaTime::from_clock(error_us, 1_000_000);
@@ -99,6 +112,16 @@ impl Running {
             return Placed { at: self.next, continuity: Continuity::Continuous };
         }
         Placed { at: self.next.max(position), continuity: Continuity::Restart }
+    }
+
+    /// Whether enough messages tell of a step of this size.
+    fn agreed(&mut self, error_us: i64) -> bool {
+        let count = match self.suspected {
+            Some((suspected, count)) if (error_us - suspected).abs() <= AGREEMENT_US => count + 1,
+            _ => 1,
+        };
+        self.suspected = Some((error_us, count));
+        count >= AGREEING
     }
 }
 
@@ -168,5 +191,27 @@ mod tests {
         // 500 ppm fast for ten minutes: 300 ms in all.
         let placed = places((0..30_000u64).map(|n| (n * 20, (n as f64 * 20.01) as u32)));
         assert!(placed.iter().skip(1).all(|(_, continuity)| *continuity == Continuity::Continuous));
+    }
+
+    #[test]
+    fn a_few_frames_that_were_lost_are_a_gap_once_the_next_ones_agree() {
+        let placed = places(
+            (0..20).map(|n| (n * 20 + if n >= 10 { 60 } else { 0 }, n as u32 * 20 + if n >= 10 { 60 } else { 0 })),
+        );
+        assert_eq!(placed[11], (220, Continuity::Continuous));
+        assert_eq!(placed[12], (300, Continuity::Gap));
+        assert_eq!(placed[19], (440, Continuity::Continuous));
+    }
+
+    #[test]
+    fn a_phone_that_stamps_late_what_it_sends_late_gets_no_gaps() {
+        let mut random = Random::new(6);
+        let (mut wall, mut messages) = (0u64, Vec::new());
+        for n in 0..5000u64 {
+            let late = if random.chance(0.05) { 30 + random.below(120) } else { random.below(10) };
+            wall = wall.max(20 * n + late);
+            messages.push((wall, wall as u32));
+        }
+        assert!(places(messages).iter().skip(1).all(|(_, continuity)| *continuity == Continuity::Continuous));
     }
 }
