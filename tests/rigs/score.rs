@@ -57,6 +57,22 @@ pub fn judge(rate: u32, reference: &[i16], recordings: &[&[i16]]) -> Vec<Score> 
         .collect()
 }
 
+/// PESQ alone, of many takes at once: sample rate, speech and what was heard of it, already in line.
+///
+/// # Panics
+/// When Python fails.
+pub fn pesq(takes: &[(u32, Vec<i16>, Vec<i16>)]) -> Vec<f64> {
+    let scratch = tools::Scratch::new();
+    let pairs = takes.iter().enumerate().map(|(number, (rate, sent, came))| {
+        let (a, b) = (scratch.path(&format!("{number}-sent.wav")), scratch.path(&format!("{number}-came.wav")));
+        speech::write_wav(&a, *rate, sent);
+        speech::write_wav(&b, *rate, came);
+        serde_json::json!({"reference": a, "heard": b, "rate": rate, "only": "pesq"})
+    });
+    let answers = ask_python(&serde_json::Value::Array(pairs.collect()));
+    answers.as_array().unwrap().iter().map(|answer| answer["pesq"].as_f64().unwrap()).collect()
+}
+
 fn ask_python(question: &serde_json::Value) -> serde_json::Value {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/rigs/score.py");
     // Judging is never urgent, and calls of other tests must keep their pace meanwhile.

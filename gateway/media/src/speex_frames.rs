@@ -34,6 +34,7 @@ pub struct FrameMap {
     /// Where an ultra-wideband layer starts: the end, where there is none.
     wideband_ends: [u16; MAX_SPEEX_FRAMES_PER_PACKET],
     count: usize,
+    narrowband: bool,
 }
 
 impl FrameMap {
@@ -41,11 +42,12 @@ impl FrameMap {
     /// [`MAX_SPEEX_FRAMES_PER_PACKET`] of a packet that holds more.
     pub fn of(packet: &[u8]) -> Result<Self, MalformedSpeex> {
         let nothing = [0; MAX_SPEEX_FRAMES_PER_PACKET];
-        let mut map = Self { ends: nothing, wideband_ends: nothing, count: 0 };
+        let mut map = Self { ends: nothing, wideband_ends: nothing, count: 0, narrowband: true };
         let mut bits = BitReader { bytes: packet, position: 0 };
         while map.count < MAX_SPEEX_FRAMES_PER_PACKET {
             match skip_frame(&mut bits) {
-                Ok(Some(wideband_end)) => {
+                Ok(Some((narrowband_end, wideband_end))) => {
+                    map.narrowband &= narrowband_end == bits.position;
                     map.ends[map.count] = u16::try_from(bits.position).map_err(|_| MalformedSpeex)?;
                     map.wideband_ends[map.count] = wideband_end.min(bits.position) as u16;
                 }
@@ -73,6 +75,11 @@ impl FrameMap {
         (0..self.count).map(|n| self.start(n)..self.wideband_ends[n] as usize)
     }
 
+    /// Whether no frame has a layer above narrowband.
+    pub fn is_narrowband(&self) -> bool {
+        self.narrowband
+    }
+
     /// Whether a frame has a layer above wideband.
     pub fn is_ultra_wideband(&self) -> bool {
         self.ends != self.wideband_ends
@@ -83,8 +90,8 @@ impl FrameMap {
     }
 }
 
-/// Moves behind the next frame and tells where its wideband layer ends; `None` at the end of the packet.
-fn skip_frame(bits: &mut BitReader<'_>) -> Result<Option<usize>, MalformedSpeex> {
+/// Moves behind the next frame and tells where its narrowband and its wideband layer end; `None` at the end of the packet.
+fn skip_frame(bits: &mut BitReader<'_>) -> Result<Option<(usize, usize)>, MalformedSpeex> {
     loop {
         if bits.remaining() < 5 {
             return Ok(None);
@@ -112,7 +119,8 @@ fn skip_frame(bits: &mut BitReader<'_>) -> Result<Option<usize>, MalformedSpeex>
             mode => {
                 let length = *NARROWBAND_BITS.get(mode as usize).ok_or(MalformedSpeex)?;
                 bits.skip(length - 5)?;
-                return skip_wideband_layers(bits).map(Some);
+                let narrowband_end = bits.position;
+                return skip_wideband_layers(bits).map(|wideband_end| Some((narrowband_end, wideband_end)));
             }
         }
     }
@@ -234,6 +242,7 @@ mod tests {
                     let packet = packet_of(mode, quality, frames);
                     let map = FrameMap::of(&packet).unwrap();
                     assert_eq!(map.count(), frames, "{mode:?} quality {quality}");
+                    assert_eq!(map.is_narrowband(), mode == Mode::Narrowband, "{mode:?} quality {quality}");
                 }
             }
         }

@@ -35,6 +35,7 @@ use crate::{
     rtmp_time::RtmpTimestamp,
     rtp::{RtpTimestamp, RtpWriter},
     sdp::{Negotiated, TelephoneEvent},
+    speex_frames::FrameMap,
     stats::UplinkStats,
 };
 use background::Background;
@@ -189,6 +190,7 @@ impl Uplink {
         if !self.may_send {
             return;
         }
+        let codec = self.as_narrow_as_it_is(codec, payload);
         if self.intake.as_ref().is_none_or(|intake| intake.source() != codec) {
             self.intake = Some(Intake::new(codec, self.codec, self.packetiser.unit_ms()));
         }
@@ -210,6 +212,16 @@ impl Uplink {
             self.spurt = true;
         }
         intake.take_units(placed.at, payload, &mut self.pool, &mut self.spurt, &mut push);
+    }
+
+    /// All Speex comes under one tag. A phone that has sent nothing but narrowband is decoded as such: no wider band is
+    /// made up, and no filter takes it away again.
+    fn as_narrow_as_it_is(&self, codec: Codec, payload: &[u8]) -> Codec {
+        let was_wide = || self.intake.as_ref().is_some_and(|intake| intake.source() == Codec::SpeexWideband);
+        if codec == Codec::SpeexWideband && !was_wide() && FrameMap::of(payload).is_ok_and(|map| map.is_narrowband()) {
+            return Codec::SpeexNarrowband;
+        }
+        codec
     }
 
     /// Queues digits behind those still being sent (RFC 4733); what is no digit is left out.

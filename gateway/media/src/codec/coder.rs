@@ -50,7 +50,8 @@ impl Decoder {
         Self::at(codec, codec.rate_beside(other))
     }
 
-    fn at(codec: Codec, rate: SampleRate) -> Self {
+    /// A decoder at a rate that the codec does: its own, and for Opus one of [`Codec::rate_beside`].
+    pub fn at(codec: Codec, rate: SampleRate) -> Self {
         let kind = match codec {
             Codec::Pcmu => DecoderKind::Pcmu,
             Codec::Pcma => DecoderKind::Pcma,

@@ -8,7 +8,7 @@
 use std::ptr::{NonNull, null};
 
 use super::{CodecError, SampleRate};
-use crate::limits::{MAX_OPUS_PACKET_BYTES, OPUS_COMPLEXITY};
+use crate::limits::{MAX_OPUS_PACKET_BYTES, OPUS_COMPLEXITY, OPUS_EXPECTED_LOSS};
 
 /// The longest packet, milliseconds (RFC 7587 section 4.2).
 const LONGEST_MS: u32 = 120;
@@ -191,6 +191,8 @@ impl OpusEncoder {
         encoder.set(unsafe_libopus::OPUS_SET_SIGNAL_REQUEST, unsafe_libopus::OPUS_SIGNAL_VOICE);
         encoder.set(unsafe_libopus::OPUS_SET_INBAND_FEC_REQUEST, i32::from(wishes.redundancy));
         encoder.set(unsafe_libopus::OPUS_SET_DTX_REQUEST, i32::from(wishes.pauses));
+        // Without redundancy this would only make frames lean less on each other.
+        encoder.set_expected_loss(if wishes.redundancy { OPUS_EXPECTED_LOSS } else { 0 });
         encoder.set(unsafe_libopus::OPUS_SET_VBR_REQUEST, i32::from(!wishes.constant));
         encoder
     }
@@ -252,12 +254,13 @@ impl Drop for OpusEncoder {
     }
 }
 
-/// What a packet of speech takes, by RFC 7587 section 3.1.1: the middle of what it recommends for the band.
+/// Bits of speech a second: the upper end of what RFC 7587 section 3.1.1 recommends for the band, and above for
+/// wideband, because bits cost less than the encoder's effort.
 fn usual_bits(rate: SampleRate) -> u32 {
     match rate {
-        SampleRate::Hz8000 => 16_000,
-        SampleRate::Hz16000 => 24_000,
-        SampleRate::Hz32000 | SampleRate::Hz48000 => 32_000,
+        SampleRate::Hz8000 => 20_000,
+        SampleRate::Hz16000 => 32_000,
+        SampleRate::Hz32000 | SampleRate::Hz48000 => 40_000,
     }
 }
 
