@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { tests } from './phone.mjs';
 import { tests as videoio } from './videoio.mjs';
 import { tests as firefox } from './firefox.mjs';
+import { tests as softphone } from './softphone.mjs';
 import { tests as tokens } from './tokens.mjs';
 import { startBrowser, startGateway } from './rig.mjs';
 
@@ -14,7 +15,9 @@ const gateway = await startGateway().catch((error) => {
 });
 const browser = await startBrowser();
 let passed = 0, failed = 0;
-for (const [name, test] of Object.entries({ ...tests, ...videoio, ...(process.env.GATEWAY ? tokens : {}), ...firefox }).filter(([name]) => name.includes(wanted))) {
+// In a network namespace there is a SIP phone to call, and nothing else to prove.
+const all = process.env.GATEWAY_TESTS_NETNS ? softphone : { ...tests, ...videoio, ...(process.env.GATEWAY ? tokens : {}), ...firefox };
+for (const [name, test] of Object.entries(all).filter(([name]) => name.includes(wanted))) {
   const pages = [];
   const notes = [];
   try {

@@ -23,24 +23,24 @@ export async function until(what, ask, ms = 15_000) {
   }
 }
 
-const freePort = () => new Promise((resolve) => {
-  const server = net.createServer().listen(0, '127.0.0.1', () => {
+export const freePort = (address = '127.0.0.1') => new Promise((resolve) => {
+  const server = net.createServer().listen(0, address, () => {
     const { port } = server.address();
     server.close(() => resolve(port));
   });
 });
 
-/** A gateway of our own, with the defaults of its first run but for the ports, and what a TOML file says. */
-export async function startGateway(toml = '') {
+/** A gateway of our own, with the defaults of its first run but for the ports, what a TOML file says, and where it speaks SIP. */
+export async function startGateway(toml = '', here = '127.0.0.1') {
   if (process.env.PAGE && !toml) return { page: process.env.PAGE, stop() {} };
-  const [http, rtmp, sip] = await Promise.all([freePort(), freePort(), freePort()]);
+  const [http, rtmp, sip] = await Promise.all([freePort(), freePort(), freePort(here)]);
   const config = [];
   if (toml) {
     const file = path.join(mkdtempSync(path.join(tmpdir(), 'web-phone-')), 'gateway.toml');
     writeFileSync(file, toml);
     config.push('--config', file);
   }
-  const child = spawn(process.env.GATEWAY, ['--http', `127.0.0.1:${http}`, '--rtmp', `127.0.0.1:${rtmp}`, '--sip', `udp:127.0.0.1:${sip}`, ...config],
+  const child = spawn(process.env.GATEWAY, ['--http', `127.0.0.1:${http}`, '--rtmp', `127.0.0.1:${rtmp}`, '--sip', `udp:${here}:${sip}`, ...config],
     { stdio: ['ignore', 'pipe', 'pipe'] });
   let log = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => { log = (log + data).slice(-20_000); });

@@ -217,7 +217,12 @@ impl LocalDomain {
         match self.gate.admit(time, answer.from, user, &self.name, message.values("Authorization")) {
             Admission::Granted => {}
             Admission::Refused(phrase) => return answer.send(403, phrase, &[]),
-            Admission::Challenged(lines) => return answer.send(401, "Unauthorized", &lines),
+            Admission::Challenged(mut lines) => {
+                if message.value("User-Agent").is_some_and(takes_one_challenge_only) {
+                    lines.retain(|line| line.contains("algorithm=MD5"));
+                }
+                return answer.send(401, "Unauthorized", &lines);
+            }
         }
         let now = Instant::now();
         let mut registrar = self.registrar();
@@ -384,6 +389,11 @@ impl Answer<'_> {
         };
         self.sender.send(text.as_bytes(), SocketAddr::new(self.from.ip(), port));
     }
+}
+
+/// baresip before 2.0 (Debian 12 has 1.0.0) gives up when it is offered an algorithm other than MD5, or two challenges of one realm.
+fn takes_one_challenge_only(user_agent: &str) -> bool {
+    user_agent.starts_with("baresip v0.") || user_agent.starts_with("baresip v1.")
 }
 
 #[cfg(test)]
@@ -567,6 +577,18 @@ mod tests {
         );
         domain.inspect(request("INVITE", "sip:bob@localhost", "alice", "").as_bytes(), PHONE.parse().unwrap());
         assert_eq!(status(&sent), "SIP/2.0 480 Temporarily Unavailable");
+    }
+
+    #[test]
+    fn an_old_baresip_is_asked_for_md5_alone() {
+        let (domain, sent) = domain(Access::Users([("bob".to_owned(), "secret".to_owned())].into()));
+        for (agent, challenges) in [("baresip v1.0.0 (x86_64/linux)", 1), ("baresip v3.1.0", 2)] {
+            let more = format!("Contact: <sip:x@127.0.0.1:5090>\r\nUser-Agent: {agent}\r\n");
+            domain.inspect(request("REGISTER", "sip:localhost", "bob", &more).as_bytes(), PHONE.parse().unwrap());
+            let text = next(&sent).0;
+            assert!(text.contains("algorithm=MD5"), "{text}");
+            assert_eq!(text.matches("WWW-Authenticate").count(), challenges, "{agent}");
+        }
     }
 
     #[test]
