@@ -8,6 +8,7 @@
  * ```
  */
 import { RtmpSession, info } from './rtmp/session.js';
+import { Uplink } from './rtmp/uplink.js';
 
 /** @typedef {import('./rtmp/amf0.js').AmfValue} AmfValue */
 /**
@@ -32,8 +33,10 @@ import { RtmpSession, info } from './rtmp/session.js';
 const WAITING_MESSAGES = 9;
 /** And never below so many bytes. */
 const WAITING_BYTES = 800;
-/** How often the far end is pinged, ms: it measures, and keeps proxies from closing what seems idle. */
+/** How often the far end is pinged without audio, ms: it keeps proxies from closing what seems idle. */
 const PING = 5000;
+/** How often the page is told of the traffic, ms. */
+const TICK = 1000;
 /** Without a byte for so long the connection is dead, whatever the socket says: the gateway pings too, and answers ours. */
 const DEAD = 15_000;
 /** From opening the socket to the end of the handshake. */
@@ -50,8 +53,8 @@ class Connection {
     /** @type {Map<number, MessagePort>} stream -> where its audio goes */
     this.listeners = new Map();
     this.dropped = 0;
-    /** @type {number | null} */
-    this.rtt = null;
+    this.uplink = new Uplink();
+    this.told = '';
     this.started = performance.now();
     this.heardAt = this.started;
     this.over = false;
@@ -64,7 +67,7 @@ class Connection {
     };
     this.socket.onmessage = ({ data }) => this.received(data, order);
     this.socket.onclose = ({ code, reason }) => this.end(reason || `the connection was closed (${code})`);
-    this.timer = setInterval(() => this.tick(), PING);
+    this.timer = setInterval(() => this.tick(), TICK);
     this.opening = setTimeout(() => this.end('the gateway does not answer'), OPEN_TIME);
   }
 
@@ -91,7 +94,7 @@ class Connection {
       case 'answer': this.answer(event); break;
       case 'invoke': this.report({ type: 'invoke', name: event.name, args: event.args }); break;
       case 'status': this.report(event); break;
-      case 'pong': this.rtt = ((performance.now() - this.started) >>> 0) - event.sent; break;
+      case 'pong': this.uplink.answered(Math.max(0, performance.now() - this.started - event.sent)); break;
       case 'audio': {
         const { timestamp, payload } = event;
         this.listeners.get(event.stream)?.postMessage({ timestamp, payload }, [payload.buffer]);
@@ -124,13 +127,21 @@ class Connection {
     /** @type {number | null} from the recorder's time to the connection's */
     let base = null;
     port.onmessage = ({ data: { timestamp, payload } }) => {
-      base ??= performance.now() - this.started - timestamp;
-      const limit = Math.max(WAITING_BYTES, WAITING_MESSAGES * payload.length);
+      const now = performance.now();
+      base ??= now - this.started - timestamp;
       if (this.over || this.socket.readyState !== WebSocket.OPEN) return;
-      if (this.socket.bufferedAmount > limit) return void this.dropped++;
+      const limit = Math.max(WAITING_BYTES, WAITING_MESSAGES * payload.length);
+      if (this.socket.bufferedAmount > limit || this.uplink.late(now)) return void this.dropped++;
       this.session.audio(stream, Math.round(base + timestamp), payload);
+      if (this.uplink.due(now)) this.ping(now);
       this.flush();
     };
+  }
+
+  /** @param {number} now */
+  ping(now) {
+    this.uplink.pinged(now);
+    this.session.ping(now - this.started);
   }
 
   flush() {
@@ -141,9 +152,11 @@ class Connection {
   tick() {
     const now = performance.now();
     if (now - this.heardAt > DEAD) return this.end('the gateway has gone silent');
-    if (this.session.stage === 'open') this.session.ping((now - this.started) >>> 0);
+    if (this.session.stage === 'open' && now - this.uplink.askedAt >= PING) this.ping(now);
     this.flush();
-    this.report({ type: 'traffic', rtt: this.rtt, dropped: this.dropped, waiting: this.socket.bufferedAmount });
+    const { uplink: { trip: rtt }, dropped, socket: { bufferedAmount: waiting } } = this;
+    if (this.told === (this.told = `${rtt} ${dropped} ${waiting}`)) return;
+    this.report({ type: 'traffic', rtt, dropped, waiting });
   }
 
   /** @param {string} reason */

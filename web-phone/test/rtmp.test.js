@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { AmfError, decode, encode } from '../rtmp/amf0.js';
 import { ChunkReader, ChunkWriter } from '../rtmp/chunks.js';
 import { RtmpSession } from '../rtmp/session.js';
+import { Uplink } from '../rtmp/uplink.js';
 
 const bytes = (/** @type {string} */ hex) => Uint8Array.from(hex.match(/../g) ?? [], (pair) => parseInt(pair, 16));
 const joined = (/** @type {Uint8Array[]} */ parts) => Uint8Array.from(parts.flatMap((part) => [...part]));
@@ -171,4 +172,27 @@ test('a session understands a gateway byte by byte, and answers as one should', 
 
 test('what is no RTMP is refused at its first byte', () => {
   assert.throws(() => new RtmpSession().receive(new TextEncoder().encode('HTTP/1.1 404 Not Found')), /version 72/);
+});
+
+test('what is sent is late when a ping is out for longer than pings ever took, and not before a first answer', () => {
+  const uplink = new Uplink();
+  assert.ok(uplink.due(0));
+  uplink.pinged(0);
+  assert.ok(!uplink.due(10_000) && !uplink.late(10_000), 'a gateway that answers no pings');
+  uplink.answered(120);
+  assert.ok(!uplink.due(400) && uplink.due(500));
+  uplink.pinged(500);
+  assert.ok(!uplink.late(900) && uplink.late(930), 'beyond 120 + 300 ms');
+  uplink.pinged(5500);
+  assert.ok(uplink.late(5501), 'another ping does not make it forget the first');
+  uplink.answered(6000);
+  assert.ok(!uplink.late(6500) && uplink.trip === 6000);
+});
+
+test('only the round trips of the last half minute count', () => {
+  const uplink = new Uplink();
+  uplink.answered(10);
+  for (let n = 0; n < 60; n++) uplink.answered(400);
+  uplink.pinged(0);
+  assert.ok(!uplink.late(600) && uplink.late(701));
 });
