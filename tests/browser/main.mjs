@@ -1,11 +1,21 @@
-/** Runs the tests one after another and counts. */
-import { mkdirSync } from 'node:fs';
-import { tests } from './phone.mjs';
-import { tests as videoio } from './videoio.mjs';
-import { tests as firefox } from './firefox.mjs';
-import { tests as softphone } from './softphone.mjs';
-import { tests as tokens } from './tokens.mjs';
+/**
+ * Runs the tests one after another and counts. Every module beside this one that exports `tests`, an object of functions by
+ * sentence, is taken; a test fails by throwing. It is given a kit:
+ *
+ *   browser, gateway, url   Chromium, the running gateway (rig.mjs) and its page
+ *   track(opened)           what openPage() gave: closed afterwards, and its faults shown
+ *   note(text), shot(page, title)   a figure for the report; a screenshot, if SHOTS is set
+ */
+import { mkdirSync, readdirSync } from 'node:fs';
 import { startBrowser, startGateway } from './rig.mjs';
+
+/** The phone first, then what is beside it, by name. */
+async function everyTest() {
+  const names = readdirSync(import.meta.dirname ?? new URL('.', import.meta.url)).filter((name) => name.endsWith('.mjs') && name !== 'main.mjs');
+  names.sort((a, b) => Number(b === 'phone.mjs') - Number(a === 'phone.mjs') || a.localeCompare(b));
+  const modules = await Promise.all(names.map((name) => import(new URL(name, import.meta.url))));
+  return modules.flatMap(({ tests = {} }) => Object.entries(tests));
+}
 
 const wanted = process.argv[2] ?? '';
 if (process.env.SHOTS) mkdirSync(process.env.SHOTS, { recursive: true });
@@ -15,11 +25,10 @@ const gateway = await startGateway().catch((error) => {
 });
 const browser = await startBrowser();
 let passed = 0, failed = 0;
-// In a network namespace there is a SIP phone to call, and nothing else to prove.
-const all = process.env.GATEWAY_TESTS_NETNS ? softphone : { ...tests, ...videoio, ...(process.env.GATEWAY ? tokens : {}), ...firefox };
-for (const [name, test] of Object.entries(all).filter(([name]) => name.includes(wanted))) {
+for (const [name, test] of (await everyTest()).filter(([name]) => name.includes(wanted))) {
   const pages = [];
   const notes = [];
+  const began = Date.now();
   try {
     await test({
       browser, gateway, url: gateway.page, track: (opened) => (pages.push(opened), opened),
@@ -27,14 +36,13 @@ for (const [name, test] of Object.entries(all).filter(([name]) => name.includes(
       shot: async (page, title) => { if (process.env.SHOTS) await page.screenshot({ path: `${process.env.SHOTS}/${title}.png` }); },
     });
     passed++;
-    console.log(`ok      ${name}${notes.length ? `  [${notes.join('; ')}]` : ''}`);
+    console.log(`ok      ${name} (${((Date.now() - began) / 1000).toFixed(1)} s)${notes.length ? `  [${notes.join('; ')}]` : ''}`);
   } catch (error) {
     failed++;
     console.log(`FAILED  ${name}\n        ${String(error.stack ?? error).split('\n').slice(0, 6).join('\n        ')}`);
     if (notes.length) console.log(`        [${notes.join('; ')}]`);
     for (const { faults } of pages) if (faults?.length) console.log('        page:', faults.slice(0, 5).join('\n        '));
-    const seen = pages.find(({ page }) => page)?.page;
-    if (process.env.SHOTS && seen) await seen.screenshot({ path: `${process.env.SHOTS}/FAILED-${failed}.png` }).catch(() => {});
+    if (process.env.SHOTS && pages[0]) await pages[0].page.screenshot({ path: `${process.env.SHOTS}/FAILED-${failed}.png` }).catch(() => {});
   }
   for (const { context } of pages) await context.close().catch(() => {});
 }

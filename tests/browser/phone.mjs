@@ -1,37 +1,6 @@
 /** The page at `/`, used as people use it. */
 import assert from 'node:assert/strict';
-import { AXE, callState, compare, dial, listen, loudness, openPage, phoneState, signIn, sleep, slowNetwork, until } from './rig.mjs';
-
-let nextUser = 1;
-const user = (name) => `${name}${nextUser++}-${process.pid}@localhost`;
-const uri = (name) => `sip:${name}`;
-
-/** Opens the phone; nothing in it may go wrong by the end. */
-const open = async ({ browser, url, track }, options) => track(await openPage(browser, `${url}/`, { options }));
-
-/** No violations of the policy, no errors in the console. */
-async function clean(...opened) {
-  for (const { faults, violations } of opened) {
-    assert.deepEqual(await violations(), []);
-    assert.deepEqual(faults, []);
-  }
-}
-
-/** Echo cancellation off: what is measured is the way, not what the browser makes of it. */
-const raw = (page) => page.evaluate(() =>
-  document.querySelector('web-phone').phone.audio.set({ echoCancellation: false, noiseSuppression: false, autoGainControl: false }));
-
-const inCall = (page) => until('the call', async () => (await callState(page)) === 'active');
-const noCall = (page) => until('the end of the call', async () => (await callState(page)) === null);
-
-/** Two pages, signed in. */
-async function two(kit) {
-  const [a, b] = [await open(kit), await open(kit)];
-  const [alice, bob] = [user('alice'), user('bob')];
-  await signIn(a.page, alice);
-  await signIn(b.page, bob);
-  return { a, b, alice, bob };
-}
+import { AXE, STRANGER, callState, clean, compare, dial, inCall, listen, loudness, noCall, open, openPage, phoneState, raw, signIn, sleep, slowNetwork, talking, two, until, uri, user } from './rig.mjs';
 
 export const tests = {
   async 'a first visitor calls echo with one click and hears himself'(kit) {
@@ -86,10 +55,7 @@ export const tests = {
   },
 
   async 'mute silences us for the other side, and only us'(kit) {
-    const { a, b, bob } = await two(kit);
-    await dial(a.page, uri(bob));
-    await b.page.getByRole('button', { name: 'Answer' }).click();
-    await Promise.all([inCall(a.page), inCall(b.page)]);
+    const { a, b } = await talking(kit);
     await a.page.getByRole('button', { name: 'Mute' }).click();
     await sleep(1000);
     const [atA, atB] = await Promise.all([listen(a.page, 2), listen(b.page, 2)]);
@@ -102,10 +68,7 @@ export const tests = {
   },
 
   async 'hold is told to the other side, and taken back'(kit) {
-    const { a, b, bob } = await two(kit);
-    await dial(a.page, uri(bob));
-    await b.page.getByRole('button', { name: 'Answer' }).click();
-    await Promise.all([inCall(a.page), inCall(b.page)]);
+    const { a, b } = await talking(kit);
     await a.page.getByRole('button', { name: 'Hold' }).click();
     await until('held', async () => (await callState(a.page)) === 'held' && (await callState(b.page)) === 'remote-held');
     await kit.shot(a.page, '06-held');
@@ -185,10 +148,7 @@ export const tests = {
   },
 
   async 'keys arrive at the other side'(kit) {
-    const { a, b, bob } = await two(kit);
-    await dial(a.page, uri(bob));
-    await b.page.getByRole('button', { name: 'Answer' }).click();
-    await Promise.all([inCall(a.page), inCall(b.page)]);
+    const { a, b } = await talking(kit);
     await b.page.evaluate(() => {
       globalThis.pressed = '';
       document.querySelector('web-phone').phone.activeCall.addEventListener('pressed', ({ digit }) => { globalThis.pressed += digit; });
@@ -200,10 +160,7 @@ export const tests = {
   },
 
   async 'a transfer that the other side does not follow is told in words, and the call goes on'(kit) {
-    const { a, b, bob } = await two(kit);
-    await dial(a.page, uri(bob));
-    await b.page.getByRole('button', { name: 'Answer' }).click();
-    await Promise.all([inCall(a.page), inCall(b.page)]);
+    const { a, b } = await talking(kit);
     await a.page.getByRole('button', { name: 'Transfer' }).click();
     await kit.shot(a.page, '15-transfer');
     await a.page.getByLabel('Transfer to').fill('sip:echo@localhost');
@@ -215,10 +172,7 @@ export const tests = {
   },
 
   async 'a cut socket ends the call in words, and the phone registers again by itself'(kit) {
-    const { a, b, bob } = await two(kit);
-    await dial(a.page, uri(bob));
-    await b.page.getByRole('button', { name: 'Answer' }).click();
-    await Promise.all([inCall(a.page), inCall(b.page)]);
+    const { a, b, bob } = await talking(kit);
     const cut = Date.now();
     await b.page.evaluate(() => document.querySelector('web-phone').phone.connection.order({ type: 'close' }));
     await b.page.getByText(/connection to the gateway broke/).first().waitFor();

@@ -1,4 +1,5 @@
 /** What the tests stand on: a gateway, a browser whose microphone is a file, and an ear in the page. */
+import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -54,14 +55,17 @@ export async function startGateway(toml = '', here = '127.0.0.1') {
   return { page, sip, log: () => log, stop: () => child.kill('SIGTERM') };
 }
 
-/** A way to the gateway on which every piece takes `delay` to `delay + jitter` ms, in order, and which can stand still. */
-export async function slowNetwork(target, { delay, jitter, port = 0 }) {
-  let stalledUntil = 0;
-  const pass = (from, to) => {
+/**
+ * A way to the gateway on which every piece takes `delay` to `delay + jitter` ms, in order, and which can stand still.
+ * `up` narrows the way up to so many bytes a second, with all the patience of a router whose queue has no end.
+ */
+export async function slowNetwork(target, { delay = 0, jitter = 0, up: narrowed = Infinity, port = 0 }) {
+  let stalledUntil = 0, up = narrowed;
+  const pass = (from, to, rate = () => Infinity) => {
     let last = 0;
     from.on('data', (data) => {
       const now = Date.now();
-      last = Math.max(last, stalledUntil, now + delay + Math.random() * jitter);
+      last = Math.max(last + (data.length * 1000) / rate(), stalledUntil, now + delay + Math.random() * jitter);
       setTimeout(() => to.writable && to.write(data), last - now);
     });
     from.on('close', () => setTimeout(() => to.destroy(), delay));
@@ -72,13 +76,14 @@ export async function slowNetwork(target, { delay, jitter, port = 0 }) {
     const far = net.connect(target.port, target.hostname);
     for (const socket of [near, far]) socket.setNoDelay(true);
     sockets.push(near, far);
-    pass(near, far);
+    pass(near, far, () => up);
     pass(far, near);
   });
   await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve));
   return {
     url: `http://127.0.0.1:${server.address().port}`,
     stall: (ms) => { stalledUntil = Date.now() + ms; },
+    narrow: (bytesPerSecond) => { up = bytesPerSecond; },
     close: () => {
       server.close();
       for (const socket of sockets) socket.destroy();
@@ -86,10 +91,14 @@ export async function slowNetwork(target, { delay, jitter, port = 0 }) {
   };
 }
 
+/** A name of this machine that browsers do not trust as they trust localhost. */
+export const STRANGER = 'phone.example';
+
 export async function startBrowser() {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--no-sandbox', '--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream', `--use-file-for-fake-audio-capture=${process.env.SPEECH}`],
+    args: ['--no-sandbox', '--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream', `--use-file-for-fake-audio-capture=${process.env.SPEECH}`,
+      `--host-resolver-rules=MAP ${STRANGER} 127.0.0.1`],
   });
 }
 
@@ -192,6 +201,47 @@ export async function signIn(page, user, password = 'any-password') {
   await page.getByLabel('Password').fill(password);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await until(`${user} to be ready`, async () => (await phoneState(page)) === 'ready');
+}
+
+let nextUser = 1;
+/** An address that nobody else has. */
+export const user = (name) => `${name}${nextUser++}-${process.pid}@localhost`;
+export const uri = (name) => `sip:${name}`;
+
+/** Opens the phone; nothing in it may go wrong by the end (see `clean`). */
+export const open = async ({ browser, url, track }, options) => track(await openPage(browser, `${url}/`, { options }));
+
+/** No violations of the policy, no errors in the console. */
+export async function clean(...opened) {
+  for (const { faults, violations } of opened) {
+    assert.deepEqual(await violations(), []);
+    assert.deepEqual(faults, []);
+  }
+}
+
+export const inCall = (page) => until('the call', async () => (await callState(page)) === 'active');
+export const noCall = (page) => until('the end of the call', async () => (await callState(page)) === null);
+
+/** Echo cancellation off: what is measured is the way, not what the browser makes of it. */
+export const raw = (page) => page.evaluate(() =>
+  document.querySelector('web-phone').phone.audio.set({ echoCancellation: false, noiseSuppression: false, autoGainControl: false }));
+
+/** Two pages, signed in. */
+export async function two(kit) {
+  const [a, b] = [await open(kit), await open(kit)];
+  const [alice, bob] = [user('alice'), user('bob')];
+  await signIn(a.page, alice);
+  await signIn(b.page, bob);
+  return { a, b, alice, bob };
+}
+
+/** Two pages, in a call with each other. */
+export async function talking(kit) {
+  const pages = await two(kit);
+  await dial(pages.a.page, uri(pages.bob));
+  await pages.b.page.getByRole('button', { name: 'Answer' }).click();
+  await Promise.all([inCall(pages.a.page), inCall(pages.b.page)]);
+  return pages;
 }
 
 export async function dial(page, destination) {

@@ -77,9 +77,15 @@ export class AudioEngine extends EventTarget {
     this.volume = null;
     /** @type {Tones | null} */
     this.tones = null;
-    /** @type {{close: () => void} | null} a way out other than the context's own */
+    /** A way out other than the context's own. @type {{stream: MediaStream, close: () => void} | null} */
     this.exit = null;
     this.muted = false;
+    /** The change of the way out that is under way. @type {Promise<void>} */
+    this.routing = Promise.resolve();
+    /** The microphone asked for last. @type {string | null} */
+    this.input = null;
+    /** Counts what was asked of the microphone. */
+    this.wish = 0;
   }
 
   /** Makes everything but the microphone ready. Call it within a click, or sound may stay off. @returns {Promise<void>} */
@@ -117,12 +123,19 @@ export class AudioEngine extends EventTarget {
     return this.context?.state === 'running';
   }
 
-  /** @returns {Promise<void>} a DOMException if the user or the system refuses */
+  /**
+   * Opens it anew as the options say. What is wished while one is being opened wins, be it another microphone or none.
+   * @returns {Promise<void>} a DOMException if the user or the system refuses
+   */
   async openMicrophone() {
+    const wish = ++this.wish;
     const session = /** @type {any} */ (navigator).audioSession; // Safari: routes to the earpiece or headset
     if (session) session.type = 'play-and-record';
     const { input, echoCancellation, noiseSuppression, autoGainControl } = this.options;
     const audio = { echoCancellation, noiseSuppression, autoGainControl, channelCount: 1 };
+    // Chromium treats a device that is open already as it was treated before; another device has to work before this one is let go.
+    if (this.input === input) this.#stopMicrophone();
+    this.input = input;
     const stream = await navigator.mediaDevices.getUserMedia({ audio: input ? { ...audio, deviceId: { exact: input } } : audio })
       .catch((error) => {
         if (input && error.name === 'OverconstrainedError') return navigator.mediaDevices.getUserMedia({ audio }); // unplugged
@@ -134,6 +147,7 @@ export class AudioEngine extends EventTarget {
     if (echoCancellation && Array.isArray(can) && can.includes('all')) {
       await track.applyConstraints(/** @type {any} */ ({ ...audio, echoCancellation: 'all' })).catch(() => {});
     }
+    if (wish !== this.wish) return track.stop();
     track.onended = () => this.dispatchEvent(new Event('input-lost'));
     this.#stopMicrophone();
     this.microphone = stream;
@@ -178,7 +192,7 @@ export class AudioEngine extends EventTarget {
     Object.assign(this.options, options);
     if (options.volume !== undefined && this.volume) this.volume.gain.value = options.volume;
     if (options.gain !== undefined) this.node?.port.postMessage({ type: 'gain', value: options.gain });
-    if ((options.output !== undefined || options.loopback !== undefined) && this.context) await this.#route();
+    if ((options.output !== undefined || options.loopback !== undefined) && this.context) await (this.routing = this.routing.catch(() => {}).then(() => this.#route()));
     const input = ['input', 'echoCancellation', 'noiseSuppression', 'autoGainControl'].some((key) => key in options);
     if (input && this.microphone) await this.openMicrophone();
   }
@@ -186,6 +200,7 @@ export class AudioEngine extends EventTarget {
   /** Ends a call's sound: the microphone is let go. */
   closeCall() {
     this.closeNode();
+    this.wish++;
     this.#stopMicrophone();
     this.muted = false;
     const session = /** @type {any} */ (navigator).audioSession;
@@ -242,6 +257,7 @@ export class AudioEngine extends EventTarget {
     const element = new Audio();
     element.srcObject = pair?.stream ?? leaving.stream;
     this.exit = {
+      stream: element.srcObject,
       close() {
         element.pause();
         element.srcObject = null;
