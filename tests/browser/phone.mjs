@@ -1,6 +1,6 @@
 /** The page at `/`, used as people use it. */
 import assert from 'node:assert/strict';
-import { AXE, STRANGER, callState, clean, compare, dial, inCall, listen, loudness, noCall, open, openPage, phoneState, raw, signIn, sleep, slowNetwork, talking, two, until, uri, user } from './rig.mjs';
+import { AXE, callState, clean, compare, dial, inCall, listen, loudness, noCall, open, openPage, phoneState, raw, signIn, sleep, slowNetwork, talking, two, until, uri, user } from './rig.mjs';
 
 export const tests = {
   async 'a first visitor calls echo with one click and hears himself'(kit) {
@@ -286,15 +286,6 @@ export const tests = {
     await clean(phone);
   },
 
-  async 'where there is no secure context it is said in words'(kit) {
-    const phone = kit.track(await openPage(kit.browser, 'about:blank'));
-    await phone.page.addInitScript(() => Object.defineProperty(globalThis, 'isSecureContext', { get: () => false }));
-    await phone.page.goto(`${kit.url}/`);
-    await phone.page.getByText(/Browsers give a microphone only to pages that came over https/).waitFor();
-    await kit.shot(phone.page, '10-insecure');
-    await clean(phone);
-  },
-
   async 'axe finds nothing, on any view, in light and dark'(kit) {
     for (const colorScheme of ['light', 'dark']) {
       const phone = await open(kit, { colorScheme, bypassCSP: true });
@@ -316,6 +307,10 @@ export const tests = {
       await sleep(300);
       await check('call');
       await kit.shot(page, `11-call-${colorScheme}`);
+      await page.getByRole('button', { name: 'Transfer' }).click();
+      await page.getByRole('button', { name: 'Hold' }).click();
+      await until('held', async () => (await callState(page)) === 'held');
+      await check('held');
       await page.getByRole('button', { name: 'Hang up' }).click();
       await noCall(page);
       await check('after a call');
@@ -325,7 +320,14 @@ export const tests = {
       const address = await page.evaluate(() => document.querySelector('web-phone').account.user);
       await dial(other, uri(address));
       await page.getByRole('alertdialog').waitFor();
+      await kit.shot(page, `16-incoming-${colorScheme}`);
       await check('incoming');
+      await page.getByRole('button', { name: 'Decline' }).click();
+      await noCall(page);
+      await dial(page, 'sip:nobody-at-all@localhost');
+      await page.getByText(/Nobody is known as/).first().waitFor();
+      await check('a call that failed');
+      await kit.shot(page, `17-failed-${colorScheme}`);
     }
   },
 
@@ -346,10 +348,23 @@ export const tests = {
     await fits('dial');
     await dial(page, 'echo');
     await inCall(page);
-    await page.getByRole('button', { name: 'Keypad' }).click();
     await fits('call');
+    await page.getByRole('button', { name: 'Keypad' }).click();
+    await page.getByRole('button', { name: 'Transfer' }).click();
+    await fits('keypad');
     await page.getByRole('button', { name: 'Sound' }).click();
     await fits('settings');
+    await page.getByRole('button', { name: 'Back' }).click();
+    await page.getByRole('button', { name: 'Hang up' }).click();
+    await noCall(page);
+    await dial(page, 'sip:somebody-with-a-long-name-who-is-not-there@localhost');
+    await page.getByText(/Nobody is known as/).first().waitFor();
+    await fits('failed');
+    const { page: other } = await open(kit);
+    await signIn(other, user('caller-with-quite-a-long-name'));
+    await dial(other, uri(await page.evaluate(() => document.querySelector('web-phone').account.user)));
+    await page.getByRole('alertdialog').waitFor();
+    await fits('incoming');
     await clean(phone);
   },
 };

@@ -36,9 +36,7 @@ export function callView({ call, transfer, answer, sound, failed }) {
   const keys = h('div', { class: 'padpanel', hidden: true }, sent, pad(send));
 
   const action = (/** @type {Parameters<typeof icon>[0]} */ mark, /** @type {string} */ label, /** @type {() => void} */ click) => {
-    const text = h('span', {}, label);
-    const button = h('button', { type: 'button', part: 'action', onclick: click }, icon(mark, mark === 'keypad' ? 'dots' : ''), text);
-    return { button, text };
+    return { button: h('button', { type: 'button', part: 'action', onclick: click }, icon(mark, mark === 'keypad' ? 'dots' : ''), h('span', {}, label)) };
   };
   const toggle = (/** @type {HTMLElement} */ panel, /** @type {HTMLButtonElement} */ button) => {
     panel.hidden = !panel.hidden;
@@ -74,16 +72,12 @@ export function callView({ call, transfer, answer, sound, failed }) {
       element.removeAttribute('role');
       element.removeAttribute('aria-labelledby');
     }
-    if (call.state !== 'ended') state.textContent = incoming ? t('incomingCall') : t(call.state);
+    if (call.state !== 'ended') state.textContent = incoming ? t('incomingCall') : call.muted ? `${t(call.state)} · ${t('muted')}` : t(call.state);
     timer.hidden = bars.hidden = why.hidden = meter.hidden = actions.hidden = !up;
     take.hidden = !incoming;
     endLabel.textContent = incoming ? t('decline') : t('hangUp');
-    hold.text.textContent = t(call.onHold ? 'resume' : 'hold');
-    mute.text.textContent = t(call.muted ? 'muted' : 'mute');
     hold.button.setAttribute('aria-pressed', String(call.onHold));
     mute.button.setAttribute('aria-pressed', String(call.muted));
-    mute.button.setAttribute('aria-label', t('mute'));
-    hold.button.setAttribute('aria-label', t('hold'));
   };
   const tick = () => {
     const text = call.startedAt ? clock((Date.now() - call.startedAt.getTime()) / 1000) : '';

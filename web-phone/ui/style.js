@@ -95,7 +95,7 @@ details > * + * { margin-top: .8rem; } .signin .check { margin-block: -.5rem; } 
 .quick { display: flex; gap: .55rem; max-width: 21rem; width: 100%; margin-inline: auto; } .quick button { flex: 1; font-size: .93rem; }
 .recent { min-width: 0; }
 .recent .top { display: flex; align-items: center; justify-content: space-between; min-height: 2.75rem; }
-.recent ul { list-style: none; display: grid; gap: .15rem; }
+.recent ul { list-style: none; display: grid; grid-template-columns: minmax(0, 1fr); gap: .15rem; }
 .recent li button { width: 100%; justify-content: flex-start; text-align: start; background: none; padding: .45rem .6rem; gap: .75rem; min-height: 3.2rem; }
 .recent li button:hover { background: var(--key); }
 .recent .icon { font-size: .9rem; color: var(--dim); } .recent .missed .icon, .recent .missed b { color: var(--danger-ink); }
