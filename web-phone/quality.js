@@ -8,12 +8,13 @@
  * @property {number} loss      share of the last second that was made up, 0 to 1
  * @property {number} dropped   frames not sent, for the connection was backed up
  * @property {number} received  ms of sound in the last second
- * @property {number} mos       estimate, 1 to 4.5
+ * @property {number} mos       estimate of what is heard here, 1 to 4.5: of both ways that it came, the worse
+ * @property {number} mosOut    of what is heard there
  * @property {string | null} codec  of what arrives
  * @property {Record<string, any> | null} sip  the gateway's figures of its other side, as docs/protocol.md has them
  */
 
-const SECOND = 1000;
+const SECOND = 1000, FRAME = 20;
 /** Encoder, frame, worklets and the SIP side's own buffer, ms: a guess for the estimate. */
 const REST = 60;
 /** Seconds without any sound before the bars go out. */
@@ -31,7 +32,10 @@ export class Quality {
     this.before = null;
     /** What the gateway says of the SIP side. @type {Record<string, any> | null} */
     this.sip = null;
+    /** The share of our sound that did not get from the gateway on: of the last figures. */
+    this.lostBeyond = 0;
     this.traffic = { rtt: /** @type {number | null} */ (null), dropped: 0 };
+    this.droppedBefore = 0;
     this.silent = 0;
     this.life = new AbortController();
   }
@@ -48,6 +52,10 @@ export class Quality {
 
   /** @param {Record<string, any>} figures */
   gatewaySays(figures) {
+    const { sip: before } = this;
+    const gone = (/** @type {any} */ of) => (of?.droppedMs ?? 0) + (of?.filledMs ?? 0);
+    const ms = (figures.seconds - (before?.seconds ?? 0)) * SECOND;
+    this.lostBeyond = ms > 0 ? Math.min(1, Math.max(0, gone(figures) - gone(before)) / ms) : 0;
     this.sip = figures;
   }
 
@@ -57,21 +65,24 @@ export class Quality {
 
   #second() {
     if (!this.player) return;
-    const { player: now, before, traffic } = this;
+    const { player: now, before, traffic, sip } = this;
     this.before = now;
+    const lostHere = Math.min(1, ((traffic.dropped - this.droppedBefore) * FRAME) / SECOND);
+    this.droppedBefore = traffic.dropped;
     if (!before || !now.codec) return;
     const received = now.played - before.played;
     const concealed = now.concealed - before.concealed;
     this.silent = received > 0 ? 0 : this.silent + 1;
     const loss = Math.min(1, concealed / Math.max(received + concealed, SECOND / 2));
-    const delay = (traffic.rtt ?? 0) / 2 + now.target + REST;
+    const way = (traffic.rtt ?? 0) / 2 + REST;
+    const beyond = (/** @type {unknown} */ mos) => (typeof mos === 'number' ? mos + 0.1 : 5); // the gateway's scale ends at 4.4
     this.stats = {
-      rtt: traffic.rtt, jitter: now.jitter, buffer: now.buffer, loss, dropped: traffic.dropped, received, codec: now.codec,
-      mos: Math.min(estimate(delay, loss), typeof this.sip?.mos === 'number' ? this.sip.mos + 0.1 : 5), // its scale ends at 4.4
-      sip: this.sip,
+      rtt: traffic.rtt, jitter: now.jitter, buffer: now.buffer, loss, dropped: traffic.dropped, received, codec: now.codec, sip,
+      mos: Math.min(estimate(way + now.target, loss), beyond(sip?.mos)),
+      mosOut: Math.min(estimate(way, Math.max(lostHere, this.lostBeyond)), beyond(sip?.remoteMos)),
     };
     this.tell('stats', { stats: this.stats });
-    this.tell('quality', this.silent >= SILENT_S ? { bars: 0, why: 'silent' } : bars(this.stats, delay));
+    this.tell('quality', this.silent >= SILENT_S ? { bars: 0, why: 'silent' } : bars(this.stats, way + now.target));
   }
 }
 
@@ -82,8 +93,12 @@ export function estimate(delay, loss) {
   return Math.min(4.5, 1 + 0.035 * r + r * (r - 60) * (100 - r) * 7e-6);
 }
 
-/** @param {CallStats} stats @param {number} delay */
-function bars({ mos, loss, sip }, delay) {
-  const count = mos > 4 ? 4 : mos > 3.6 ? 3 : mos > 2.8 ? 2 : 1;
-  return { bars: count, why: count === 4 ? '' : loss > 0.02 || (sip?.mos ?? 5) < 3.6 ? 'loss' : delay > 250 ? 'delay' : 'jitter' };
+/** @param {CallStats} stats @param {number} delay ms @returns {{bars: number, why: '' | 'loss' | 'delay' | 'jitter' | 'out'}} by the worse direction */
+export function bars({ mos, mosOut, loss, sip }, delay) {
+  const worse = Math.min(mos, mosOut);
+  const count = worse > 4 ? 4 : worse > 3.6 ? 3 : worse > 2.8 ? 2 : 1;
+  if (count === 4) return { bars: count, why: '' };
+  if (delay > 250) return { bars: count, why: 'delay' };
+  if (mosOut < mos) return { bars: count, why: 'out' };
+  return { bars: count, why: loss > 0.02 || (sip?.mos ?? 5) < 3.6 ? 'loss' : 'jitter' };
 }

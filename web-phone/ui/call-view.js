@@ -6,8 +6,8 @@ import { t } from './strings.js';
 
 /** @typedef {import('../phone.js').Call} Call */
 
-/** @type {Record<string, 'whyLoss' | 'whyDelay' | 'whyJitter' | 'whySilent'>} */
-const WHY = { loss: 'whyLoss', delay: 'whyDelay', jitter: 'whyJitter', silent: 'whySilent' };
+/** @type {Record<string, 'whyLoss' | 'whyDelay' | 'whyJitter' | 'whyOut' | 'whySilent'>} */
+const WHY = { loss: 'whyLoss', delay: 'whyDelay', jitter: 'whyJitter', out: 'whyOut', silent: 'whySilent' };
 
 /**
  * @param {object} given
@@ -58,7 +58,7 @@ export function callView({ call, transfer, answer, sound, failed }) {
   const ends = h('div', { class: 'ends' }, end, take);
 
   const element = h('div', { class: 'view callview', part: 'call' },
-    h('div', { class: 'party' }, avatar, title, h('p', { class: 'uri' }, shortUri(call.remote.uri)), h('p', { class: 'state' }, state, timer, bars), why, meter),
+    h('div', { class: 'party' }, avatar, title, shortUri(call.remote.uri) !== name && h('p', { class: 'uri' }, shortUri(call.remote.uri)), h('p', { class: 'state' }, state, timer, bars), why, meter),
     keys, transferForm, actions, ends);
 
   const update = () => {

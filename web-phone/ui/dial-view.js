@@ -58,9 +58,10 @@ export function dialView({ domain, dial, compact, recent, call, press, clear }) 
 function row(entry, call) {
   const when = moment(entry.at);
   const name = nameOf(entry);
-  const details = [shortUri(entry.uri), entry.seconds >= 1 && clock(entry.seconds)].filter(Boolean).join(' · ');
+  const address = shortUri(entry.uri);
+  const details = [t(entry.kind), address !== name && address, entry.seconds >= 1 && clock(entry.seconds)].filter(Boolean).join(' · ');
   return h('li', { class: entry.kind }, h('button', { type: 'button', onclick: () => call(entry.uri) }, icon(entry.kind),
-    h('span', { class: 'text' }, h('b', {}, hidden(`${t('call')} `), name, hidden(` ${t(entry.kind)}`)), h('span', {}, details)), h('time', {}, when)));
+    h('span', { class: 'text' }, h('b', {}, hidden(`${t('call')} `), name, hidden(' ')), h('span', {}, details)), h('time', {}, when)));
 }
 
 /** For screen readers only. @param {string} text */

@@ -12,7 +12,6 @@ export const en = {
   more: 'More',
   remember: 'Remember on this device',
   signIn: 'Sign in',
-  signingIn: 'Signing in…',
   signOut: 'Sign out',
   badAddress: 'An address looks like name@domain.',
   tryTitle: 'Or just try it',
@@ -31,7 +30,6 @@ export const en = {
   unregistered: 'The server no longer takes calls for you ({reason}). It is tried again.',
   replaced: 'Another phone has signed in with this address.',
   refused: 'The server refused: {reason}',
-  unreachable: 'The gateway cannot be reached: {reason}',
   // Dialling
   dial: 'Name or number',
   dialHint: 'bob, bob@example.com or +1 555 1234',
@@ -47,11 +45,11 @@ export const en = {
   // In a call
   calling: 'Calling…', ringing: 'Ringing…', active: 'In call', held: 'On hold', 'remote-held': 'The other side put you on hold',
   incomingCall: 'Incoming call', answer: 'Answer', decline: 'Decline', hangUp: 'Hang up', answering: 'Answering…',
-  mute: 'Mute', muted: 'Muted', unmute: 'Unmute', hold: 'Hold', resume: 'Resume', devices: 'Sound',
-  transfer: 'Transfer', transferTo: 'Transfer to', transferFailed: 'Transfer failed: {reason}', sent: 'Keys sent: {digits}',
-  duration: 'Duration', microphoneLevel: 'Microphone level', you: 'You',
+  mute: 'Mute', muted: 'Muted', hold: 'Hold', devices: 'Sound',
+  transfer: 'Transfer', transferTo: 'Transfer to', transferFailed: 'Transfer failed: {reason}',
+  duration: 'Duration', microphoneLevel: 'Microphone level',
   quality: 'Quality: {bars} of 4',
-  whyLoss: 'sound is getting lost', whyDelay: 'long delay', whyJitter: 'unsteady network', whySilent: 'nothing is heard from the other side',
+  whyLoss: 'sound is getting lost', whyDelay: 'long delay', whyJitter: 'unsteady network', whyOut: 'the other side may not hear you well', whySilent: 'nothing is heard from the other side',
   // How calls end
   ended: 'Call ended', endedAfter: 'Call ended after {time}', busy: '{name} is busy', declined: '{name} declined', notFound: 'Nobody is known as {name}',
   unavailable: '{name} is not available', timeout: 'No answer', missedFrom: 'Missed call from {name}', lost: 'The call was cut: the connection to the gateway broke',
@@ -61,7 +59,7 @@ export const en = {
   device: 'Device {number}', showDevices: 'Allow the microphone, to choose devices', volume: 'Volume', gain: 'Microphone volume',
   echoCancellation: 'Echo cancellation', noiseSuppression: 'Noise suppression', autoGainControl: 'Automatic microphone level',
   loopback: 'Stronger echo cancellation (adds delay)', notifications: 'Notify me of calls', notificationsBlocked: 'Notifications are blocked in the browser.',
-  account: 'Account', soundFailed: 'That device cannot be used: {reason}',
+  soundFailed: 'That device cannot be used: {reason}',
   enableSound: 'Sound is off until you click. Click here to turn it on.',
   // What is missing
   insecureTitle: 'No microphone here',

@@ -33,7 +33,7 @@ const css = `
 *, ::before, ::after { box-sizing: border-box; }
 [hidden] { display: none !important; }
 h2, p, ul, form { margin: 0; padding: 0; }
-.phone { background: var(--paper); border: 1px solid var(--line); border-radius: var(--radius); overflow: hidden; min-height: 34rem;
+.phone { background: var(--paper); border: 1px solid var(--line); border-radius: var(--radius); overflow: hidden; min-height: var(--phone-min-height, 34rem);
   display: flex; flex-direction: column; box-shadow: 0 1px 2px rgb(0 0 0 / .05), 0 12px 32px -12px rgb(0 0 0 / .18); }
 :host([compact]) .phone { min-height: 0; box-shadow: none; }
 .sr { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
@@ -59,6 +59,7 @@ button.plain { background: none; padding: 0; } button.plain:hover { background: 
 button.primary { background: var(--accent); color: var(--on-accent); font-weight: 600; } button.primary:hover { filter: brightness(1.08); }
 button.danger { background: var(--danger); color: #fff; font-weight: 600; } button.danger:hover { filter: brightness(1.08); }
 button.small { min-height: 2.75rem; color: var(--dim); font-size: .9rem; }
+button[aria-expanded="true"] { background: var(--key-hover); box-shadow: inset 0 0 0 2px var(--accent); }
 button[aria-pressed="true"] { background: var(--accent); color: var(--on-accent); }
 
 .view { flex: 1; display: flex; flex-direction: column; padding: 1rem 1.1rem 1.2rem; gap: .9rem; min-width: 0; }
@@ -104,7 +105,7 @@ details > * + * { margin-top: .8rem; } .signin .check { margin-block: -.5rem; } 
 
 .callview { align-items: center; text-align: center; gap: 1rem; justify-content: space-between; }
 .party { display: grid; justify-items: center; gap: .15rem; margin-top: 1.2rem; max-width: 100%; }
-.portrait { width: 6rem; height: 6rem; position: relative; margin-bottom: .8rem; }
+.portrait { width: 6rem; height: 6rem; position: relative; margin-bottom: 1.25rem; }
 .avatar { position: absolute; inset: 0; border-radius: 50%; display: grid; place-items: center; font-size: 2.4rem; font-weight: 600; background: color-mix(in srgb, var(--accent) 18%, var(--paper)); color: var(--accent); }
 .halo { position: absolute; inset: 0; border-radius: 50%; background: color-mix(in srgb, var(--accent) 22%, transparent); will-change: transform; }
 .incoming .halo, .ringing .halo { animation: pulse 1.4s infinite; }
@@ -116,17 +117,18 @@ details > * + * { margin-top: .8rem; } .signin .check { margin-block: -.5rem; } 
 .why { color: var(--dim); font-size: .88rem; min-height: 1.3rem; }
 .meter { display: flex; align-items: center; gap: .5rem; color: var(--dim); width: min(15rem, 100%); font-size: .85rem; } .meter .track { flex: 1; height: .4rem; border-radius: .2rem; background: var(--key); overflow: hidden; }
 .meter .fill { height: 100%; border-radius: inherit; background: var(--good); transform-origin: left; transform: scaleX(0); will-change: transform; } :host(:dir(rtl)) .meter .fill { transform-origin: right; }
-.actions { display: grid; grid-template-columns: repeat(auto-fit, minmax(3.55rem, 1fr)); gap: clamp(.3rem, 2cqi, .6rem); width: 100%; max-width: 24rem; }
-.actions button { flex-direction: column; gap: .2rem; padding: .7rem .2rem; min-height: 4.4rem; border-radius: 1.1rem; font-size: clamp(.75rem, 3.6cqi, .85rem); min-width: 0; }
+.actions { display: grid; grid-auto-flow: column; grid-auto-columns: minmax(0, 1fr); gap: clamp(.25rem, 2cqi, .6rem); width: 100%; max-width: 24rem; }
+.actions button { flex-direction: column; gap: .2rem; padding: .7rem .2rem; min-height: 4.4rem; border-radius: 1.1rem; font-size: clamp(.68rem, 3.6cqi, .85rem); min-width: 0; }
+.actions span { max-width: 100%; overflow: hidden; text-overflow: ellipsis; }
 .ends { display: flex; gap: .8rem; width: 100%; max-width: 24rem; } .ends button { flex: 1; min-height: 3.6rem; border-radius: 1.8rem; font-size: 1.05rem; }
 .withpad .party { margin-top: 0; } .withpad .portrait, .withpad .meter, .withpad .why { display: none; }
 .sent { font-size: 1.3rem; letter-spacing: .12em; min-height: 1.9rem; font-variant-numeric: tabular-nums; overflow: hidden; max-width: 100%; direction: rtl; white-space: nowrap; }
 .padpanel { width: 100%; display: grid; gap: .6rem; justify-items: center; } .padpanel .pad button { min-height: 3rem; }
 .titled { display: flex; align-items: center; gap: .5rem; }
-.transfer { display: flex; gap: .5rem; width: 100%; max-width: 24rem; }
+.transfer { display: flex; gap: .5rem; width: 100%; max-width: 24rem; } .transfer input { min-width: 0; flex: 1; } .transfer button { flex: none; }
 
 @container (min-width: 40rem) {
-  .phone { min-height: 38rem; }
+  .phone { min-height: var(--phone-min-height, 38rem); }
   .columns { grid-template-columns: minmax(17rem, 1fr) minmax(17rem, 1fr); gap: 2rem; } .recent { border-inline-start: 1px solid var(--line); padding-inline-start: 1.6rem; }
   .view { padding: 1.4rem 1.6rem 1.6rem; } .signin { max-width: 27rem; width: 100%; margin-inline: auto; } .settings { max-width: 32rem; width: 100%; margin-inline: auto; }
 }
