@@ -162,7 +162,7 @@ export const tests = {
     assert.equal(await page.evaluate(() => globalThis.isSecureContext), false);
     const said = page.getByRole('alert');
     await said.getByText(/Browsers give a microphone only to pages that came over https/).waitFor();
-    await said.getByText(/--https/).waitFor();
+    await said.getByText(/a proxy that has a certificate/).waitFor();
     assert.equal(await page.getByLabel('SIP address').count(), 0, 'no form that leads nowhere');
     await kit.shot(page, '10-insecure');
     await clean(phone);

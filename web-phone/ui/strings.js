@@ -63,7 +63,7 @@ export const en = {
   enableSound: 'Sound is off until you click. Click here to turn it on.',
   // What is missing
   insecureTitle: 'No microphone here',
-  insecure: 'Browsers give a microphone only to pages that came over https, or from this same machine. Open this page as https:// (start the gateway with --https and a certificate, or put it behind a proxy that has one), or as http://localhost on the machine where the gateway runs.',
+  insecure: 'Browsers give a microphone only to pages that came over https, or from this same machine. Put the gateway behind a proxy that has a certificate and open this page as https://, or open it as http://localhost on the machine where the gateway runs; from afar a tunnel does the same: ssh -L 8080:localhost:8080 that-machine.',
   browserTitle: 'This browser is too old for calls',
   browser: 'It has no AudioWorklet or no access to a microphone. A current Firefox, Chrome, Edge or Safari will do.',
   'microphone-denied': 'The microphone is blocked. Allow it beside the address of this page, then call again.',

@@ -103,7 +103,7 @@ details > * + * { margin-top: .8rem; } .signin .check { margin-block: -.5rem; } 
 .recent .text { min-width: 0; flex: 1; line-height: 1.25; } .recent b { display: block; position: relative; font-weight: 550; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .recent .text span { display: block; color: var(--dim); font-size: .84rem; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; } .recent time { color: var(--dim); font-size: .84rem; white-space: nowrap; }
 
-.callview { align-items: center; text-align: center; gap: 1rem; justify-content: space-between; }
+.callview { align-items: center; text-align: center; gap: 1rem; } .actions, .actions[hidden] + .ends { margin-top: auto; }
 .party { display: grid; justify-items: center; gap: .15rem; margin-top: 1.2rem; max-width: 100%; }
 .portrait { width: 6rem; height: 6rem; position: relative; margin-bottom: 1.25rem; }
 .avatar { position: absolute; inset: 0; border-radius: 50%; display: grid; place-items: center; font-size: 2.4rem; font-weight: 600; background: color-mix(in srgb, var(--accent) 18%, var(--paper)); color: var(--accent); }
@@ -119,7 +119,7 @@ details > * + * { margin-top: .8rem; } .signin .check { margin-block: -.5rem; } 
 .meter .fill { height: 100%; border-radius: inherit; background: var(--good); transform-origin: left; transform: scaleX(0); will-change: transform; } :host(:dir(rtl)) .meter .fill { transform-origin: right; }
 .actions { display: grid; grid-auto-flow: column; grid-auto-columns: minmax(0, 1fr); gap: clamp(.25rem, 2cqi, .6rem); width: 100%; max-width: 24rem; }
 .actions button { flex-direction: column; gap: .2rem; padding: .7rem .2rem; min-height: 4.4rem; border-radius: 1.1rem; font-size: clamp(.68rem, 3.6cqi, .85rem); min-width: 0; }
-.actions span { max-width: 100%; overflow: hidden; text-overflow: ellipsis; }
+.actions span { max-width: 100%; overflow: hidden; text-overflow: ellipsis; } @container (max-width: 19rem) { .actions button { padding-inline: 0; letter-spacing: -.02em; } }
 .ends { display: flex; gap: .8rem; width: 100%; max-width: 24rem; } .ends button { flex: 1; min-height: 3.6rem; border-radius: 1.8rem; font-size: 1.05rem; }
 .withpad .party { margin-top: 0; } .withpad .portrait, .withpad .meter, .withpad .why { display: none; }
 .sent { font-size: 1.3rem; letter-spacing: .12em; min-height: 1.9rem; font-variant-numeric: tabular-nums; overflow: hidden; max-width: 100%; direction: rtl; white-space: nowrap; }
