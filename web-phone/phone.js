@@ -39,7 +39,8 @@ export { missing } from './audio/engine.js';
  * @property {string} [login]     digest user name; default: the user part of the address
  * @property {string} [password]  with it the phone registers and can be called
  * @property {string} [display]   name shown to others
- * @property {string | (() => Promise<string>)} [token]  instead of login and password; a function is asked before each connect
+ * @property {string | (() => Promise<string>)} [token]  instead of login and password; a function is asked before each connect:
+ *   a PhoneError that it throws is final, anything else is tried again
  * @property {string} [gateway]   the WebSocket; default '/rtmp'
  * @property {'wideband' | 'narrowband'} [rate]
  * @property {string[]} [codecs]  words of the call API, in order of preference
@@ -94,6 +95,11 @@ function phoneError(error) {
   if (error instanceof DOMException && error.name === 'NotAllowedError') return new PhoneError('microphone-denied', error.message);
   if (error instanceof DOMException && error.name === 'NotFoundError') return new PhoneError('microphone-missing', error.message);
   return new PhoneError('error', error instanceof Error ? error.message : String(error));
+}
+
+/** A token that could not be fetched is a gateway that cannot be reached, unless its giver said otherwise. @param {unknown} error @returns {never} */
+function noToken(error) {
+  throw error instanceof PhoneError ? error : new PhoneError('network', error instanceof Error ? error.message : String(error));
 }
 
 /** @param {string} type @param {object} [properties] */
@@ -165,7 +171,7 @@ export class Phone extends EventTarget {
     this.connection = connection;
     this.#listen(connection);
     try {
-      const ticket = typeof token === 'function' ? await token() : token;
+      const ticket = typeof token === 'function' ? await token().catch(noToken) : token;
       const credentials = ticket ? [ticket, ''] : [login || null, password || null];
       const last = rate ? [display || null, rate] : [display || null];
       await connection.connect(`rtmp://${location.host}/sip/${clean(user).replace(/^sip:/, '')}`, ...credentials, ...last);

@@ -18,6 +18,9 @@
   const gateway = script?.dataset.gateway ?? '/rtmp';
   const load = (/** @type {string} */ path) => import(new URL(path, base).href);
 
+  /** All that it says to people. */
+  const SAYS = { off: 'not connected', connected: 'connected', call: 'in call', click: 'Click here for sound' };
+
   /** @typedef {string | number | boolean | null | string[]} Value */
 
   /** What VideoIO has, and how it begins. @type {Record<string, Value>} */
@@ -158,7 +161,7 @@
         connection.addEventListener('close', () => this.#connection === connection && this.#failed());
         await connection.connect(url, .../** @type {string[]} */ (args));
         if (this.#connection !== connection) return connection.close();
-        this.#show('connected');
+        this.#show(SAYS.connected);
         for (const kind of /** @type {const} */ (['publish', 'play'])) if (this.#values[kind] && this.#values.autoplay) void this.#openStream(kind);
       });
       const placeholder = { close() {}, call: async () => {} };
@@ -246,7 +249,7 @@
         this.#label.style.setProperty('--level', `${level * 100}%`);
         if (this.#values.recording) this.#change('level', level);
       });
-      engine.addEventListener('needgesture', () => this.#show('Click here for sound'));
+      engine.addEventListener('needgesture', () => this.#show(SAYS.click));
       return engine;
     }
 
@@ -293,7 +296,7 @@
     /** @param {string} [text] */
     #show(text) {
       const { url, recording, playing } = this.#values;
-      this.#label.textContent = text ?? (!url ? 'not connected' : recording || playing ? `in call: ${url}` : String(url));
+      this.#label.textContent = text ?? (!url ? SAYS.off : recording || playing ? `${SAYS.call}: ${url}` : String(url));
     }
   }
   customElements.define('video-io', VideoIO);

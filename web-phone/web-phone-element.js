@@ -38,7 +38,7 @@ export { setStrings } from './ui/strings.js';
 /** How endings are said. @type {Record<string, Parameters<typeof t>[0]>} */
 const ENDINGS = {
   busy: 'busy', declined: 'declined', 'not-found': 'notFound', unavailable: 'unavailable', timeout: 'timeout', 'no-common-codec': 'noCodec',
-  'microphone-denied': 'microphone-denied', 'microphone-missing': 'microphone-missing', network: 'network',
+  'microphone-denied': 'microphone-denied', 'microphone-missing': 'microphone-missing', network: 'network', 'in-call': 'inCall', cancelled: 'callerGone',
 };
 
 export class WebPhoneElement extends HTMLElement {
@@ -164,7 +164,7 @@ export class WebPhoneElement extends HTMLElement {
       this.#signIn({ ...account, password: '' }, call); // unregistered one can still call
       return this.#say(t('guestsNotRegistered'));
     }
-    const text = error.code === 'replaced' ? t('replaced') : t('refused', { reason: error.message });
+    const text = error.code === 'replaced' ? t('replaced') : error.code === 'no-token' ? error.message : t('refused', { reason: error.message });
     if (!this.#given()) this.#signOut(false);
     this.#say(text, true);
   }
@@ -358,10 +358,11 @@ export class WebPhoneElement extends HTMLElement {
   }
 }
 
-/** @param {string} url @returns {Promise<string>} */
+/** @param {string} url @returns {Promise<string>} rejected for good with a PhoneError, for now with any other */
 async function fetchToken(url) {
   const response = await fetch(url, { credentials: 'same-origin', cache: 'no-store' });
-  if (!response.ok) throw new PhoneError('rejected', `no token: ${response.status}`);
+  if (response.status >= 500) throw new Error(`${response.status}`);
+  if (!response.ok) throw new PhoneError('no-token', t('noToken', { reason: `${response.status} ${response.statusText}`.trim() }));
   return (await response.text()).trim();
 }
 

@@ -14,7 +14,7 @@ export class Player {
     /** @type {JitterBuffer | null} */
     this.buffer = null;
     this.resampler = new Resampler(rate, rate);
-    /** Samples at the context's rate, and how many of them are played. */
+    /** Samples at the context's rate, and how many of them are played. @type {Float32Array} */
     this.ready = new Float32Array(0);
     this.used = 0;
     this.meter = new Meter();

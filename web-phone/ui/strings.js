@@ -30,6 +30,7 @@ export const en = {
   unregistered: 'The server no longer takes calls for you ({reason}). It is tried again.',
   replaced: 'Another phone has signed in with this address.',
   refused: 'The server refused: {reason}',
+  noToken: 'The page has no token to sign in with: {reason}',
   // Dialling
   dial: 'Name or number',
   dialHint: 'bob, bob@example.com or +1 555 1234',
@@ -53,7 +54,7 @@ export const en = {
   // How calls end
   ended: 'Call ended', endedAfter: 'Call ended after {time}', busy: '{name} is busy', declined: '{name} declined', notFound: 'Nobody is known as {name}',
   unavailable: '{name} is not available', timeout: 'No answer', missedFrom: 'Missed call from {name}', lost: 'The call was cut: the connection to the gateway broke',
-  rejected: 'The call failed: {reason}', noCodec: 'The other side speaks no codec of ours',
+  rejected: 'The call failed: {reason}', noCodec: 'The other side speaks no codec of ours', inCall: 'There is a call already', callerGone: 'The caller has hung up',
   // Sound
   settings: 'Settings', back: 'Back', microphone: 'Microphone', speaker: 'Speaker', ring: 'Ringtone on', systemDefault: 'System default',
   device: 'Device {number}', showDevices: 'Allow the microphone, to choose devices', volume: 'Volume', gain: 'Microphone volume',
