@@ -18,7 +18,8 @@ const quality = (page) => page.evaluate(() => {
 
 /** What the microphone was really opened with. */
 const microphone = (page) => page.evaluate(() => {
-  const [track] = document.querySelector('web-phone').phone.audio.microphone.getAudioTracks();
+  const [track] = document.querySelector('web-phone').phone.audio.microphone?.getAudioTracks() ?? [];
+  if (!track) return { state: 'closed' }; // between two
   const { echoCancellation, noiseSuppression, autoGainControl } = track.getSettings();
   return { label: track.label, state: track.readyState, echoCancellation, noiseSuppression, autoGainControl };
 });

@@ -3,7 +3,7 @@
  *
  * ```text
  *   push(packet) -> [ packets in order ] -> pull(): decode | conceal -> shorten | lengthen -> PCM
- *                     held from the earliest it could have come = target = worst lateness of late + 10 ms
+ *                     held from the earliest it could have come = target = worst lateness of late + 15 ms
  * ```
  *
  * What is steered is the time from when a packet could have come at the earliest to when it is played. It does not swing
@@ -19,13 +19,13 @@ import { PeriodRepeater, lengthen, shorten } from './pitch.js';
 
 /** Every packet of the gateway is one frame of 20 ms. */
 const FRAME = 20;
-const TARGET_MIN = 20, TARGET_MAX = 400;
+const TARGET_MIN = 25, TARGET_MAX = 400;
 /** Held beyond the worst lateness of late. */
-const MARGIN = 10;
+const MARGIN = 15;
 /** The worst lateness of so many seconds is remembered, of each by itself. */
 const SECONDS = 8;
-/** With fewer of them every one counts; later what was that late only once does not: a stall is no jitter. */
-const SECONDS_FEW = 3;
+/** Later than this counts only if another second had it too: a single stall is no jitter. */
+const STALL = 120;
 /** How long the earliest arrival is remembered. It must be forgotten, for the two clocks drift. */
 const BASE_SPAN = 10_000;
 /** A packet this far from where it is expected belongs to another time line. */
@@ -121,8 +121,8 @@ export class JitterBuffer {
       if (peaks.length > SECONDS) peaks.shift();
     } else if (late > peaks[peaks.length - 1]) peaks[peaks.length - 1] = late;
     else return;
-    const [worst, second] = [...peaks].sort((x, y) => y - x);
-    this.lateness = peaks.length < SECONDS_FEW ? worst : second;
+    const [worst, second = 0] = [...peaks].sort((x, y) => y - x);
+    this.lateness = worst < STALL ? worst : Math.max(second, peaks.length === 1 ? worst : 0);
   }
 
   cut() {

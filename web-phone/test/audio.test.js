@@ -154,7 +154,7 @@ function simulate({ seconds = 20, delay = () => 0, lost = () => false, drift = 0
   return { stats: player.stats, levels, speech, out: Float32Array.from(out) };
 }
 
-test('a steady stream is played as it comes, 20 ms late and untouched', () => {
+test('a steady stream is played as it comes, 25 ms late and untouched', () => {
   const { stats, levels } = simulate({});
   assert.deepEqual([stats.underruns, stats.concealed, stats.shortened, stats.lengthened, stats.cut], [0, 0, 0, 0, 0]);
   assert.ok(Math.max(...levels) <= 40, `level ${Math.max(...levels)}`);
@@ -171,7 +171,7 @@ test('after a stall of 800 ms, which is no jitter, the delay is back within 3 s'
   const { levels, stats } = simulate({ delay: (n) => (n >= 500 && n < 540 ? (540 - n) * 20 : 0) });
   const at = (/** @type {number} */ ms) => levels[Math.floor((ms * 48) / 128)];
   assert.ok(at(13_800) <= 60, `level ${at(13_800)} with target ${stats.target}`);
-  assert.ok(stats.target <= 30, `target ${stats.target}`);
+  assert.ok(stats.target <= 40, `target ${stats.target}`);
   assert.ok(stats.cut > 0 && stats.cut < 1000, `cut ${stats.cut}`);
 });
 
@@ -217,7 +217,7 @@ test('from microphone to ear: what is said is heard', () => {
     }
     const { value, lag } = likeness(speech, out, 6000);
     assert.ok(value > 0.75, `${codec}: likeness ${value}`);
-    assert.ok(lag / 44.1 < 70, `${codec}: ${lag / 44.1} ms late`);
+    assert.ok(lag / 44.1 < 75, `${codec}: ${lag / 44.1} ms late`);
   }
 });
 
