@@ -20,6 +20,7 @@ use crate::{
     dtmf::{Digit, DtmfReceiver},
     flv::AudioTagWriter,
     jitter::{Arrival, HeldPacket, JitterBuffer, Release},
+    limits::MAX_CONCEALED_FRAMES,
     media_time::MediaTime,
     reception::Reception,
     rtmp_time::RtmpTimestamp,
@@ -44,6 +45,7 @@ pub struct Downlink {
     phone_codec: Codec,
     formats: Vec<PayloadFormat>,
     events: Vec<TelephoneEvent>,
+    comfort_noise: Option<u8>,
     may_receive: bool,
     sources: Sources,
     jitter: JitterBuffer,
@@ -51,8 +53,12 @@ pub struct Downlink {
     dtmf: DtmfReceiver,
     timeline: PhoneClock,
     writer: AudioTagWriter,
+    /// Frames invented in a row.
+    invented: u64,
     stats: DownlinkStats,
 }
+
+const FRAME: MediaTime = MediaTime::from_ms(20);
 
 /// Media time to RTMP timestamps that never step back.
 struct PhoneClock {
@@ -71,6 +77,7 @@ impl PhoneClock {
 /// What a payload type stands for.
 enum Payload {
     Audio(Codec),
+    Noise,
     Event,
     Unknown,
 }
@@ -82,6 +89,7 @@ impl Downlink {
             phone_codec,
             formats: negotiated.receive.clone(),
             events: negotiated.receive_events.clone(),
+            comfort_noise: negotiated.receive_comfort_noise,
             may_receive: negotiated.direction.receives(),
             sources: Sources::new(now),
             jitter: JitterBuffer::default(),
@@ -89,6 +97,7 @@ impl Downlink {
             dtmf: DtmfReceiver::default(),
             timeline: PhoneClock { base: rtmp_base, last: None },
             writer: AudioTagWriter::default(),
+            invented: 0,
             stats: DownlinkStats::default(),
         }
     }
@@ -97,6 +106,7 @@ impl Downlink {
     pub fn renegotiate(&mut self, negotiated: &Negotiated) {
         self.formats.clone_from(&negotiated.receive);
         self.events.clone_from(&negotiated.receive_events);
+        self.comfort_noise = negotiated.receive_comfort_noise;
         self.may_receive = negotiated.direction.receives();
         if !self.may_receive {
             self.jitter.reset();
@@ -108,7 +118,7 @@ impl Downlink {
     pub fn rtp(&mut self, now: Instant, datagram: &[u8], mut deliver: impl FnMut(Delivery)) -> Result<(), RtpError> {
         let packet = RtpPacket::parse(datagram)?;
         let (payload, clock_rate) = self.payload(packet.payload_type);
-        let is_audio = matches!(payload, Payload::Audio(_));
+        let is_audio = matches!(payload, Payload::Audio(_) | Payload::Noise);
         let at = match self.sources.heard(now, &packet, is_audio, clock_rate, self.jitter.end()) {
             Heard::Probation => return Ok(()),
             Heard::Known(at) => at,
@@ -127,6 +137,12 @@ impl Downlink {
                 let arrival = self.jitter.insert(now, packet.sequence, Some(at), packet.payload_type, packet.payload);
                 if arrival == Arrival::InOrder {
                     self.play(at, codec, packet.payload, &mut deliver);
+                }
+            }
+            Payload::Noise => {
+                let arrival = self.jitter.insert(now, packet.sequence, Some(at), packet.payload_type, packet.payload);
+                if arrival == Arrival::InOrder {
+                    self.rest(at, packet.payload, &mut deliver);
                 }
             }
             other => {
@@ -162,8 +178,10 @@ impl Downlink {
     }
 
     fn play_held(&mut self, packet: HeldPacket, deliver: &mut impl FnMut(Delivery)) {
-        if let (Some(at), (Payload::Audio(codec), _)) = (packet.at, self.payload(packet.payload_type)) {
-            self.play(at, codec, &packet.payload, deliver);
+        match (packet.at, self.payload(packet.payload_type)) {
+            (Some(at), (Payload::Audio(codec), _)) => self.play(at, codec, &packet.payload, deliver),
+            (Some(at), (Payload::Noise, _)) => self.rest(at, &packet.payload, deliver),
+            _ => {}
         }
         self.jitter.recycle(packet);
     }
@@ -183,12 +201,36 @@ impl Downlink {
         }
         let route = self.route.as_mut().expect("made above if there was none");
         match route.play(at, payload, &mut emit) {
-            Ok(length) => self.jitter.played(at, length),
+            Ok(length) => {
+                self.invented = 0;
+                self.jitter.played(at, length);
+            }
             Err(error) => {
                 self.stats.undecodable += 1;
                 debug!(?codec, bytes = payload.len(), %error, "RTP payload cannot be decoded");
             }
         }
+    }
+
+    /// The peer says what its silence sounds like (RFC 3389), and sends nothing more for a while.
+    fn rest(&mut self, at: MediaTime, described: &[u8], deliver: &mut impl FnMut(Delivery)) {
+        let (timeline, writer, stats) = (&mut self.timeline, &mut self.writer, &mut self.stats);
+        let phone_codec = self.phone_codec;
+        // Before any audio the first codec agreed on stands for what will come.
+        let Some(first) = self.formats.first() else { return };
+        let route = self.route.get_or_insert_with(|| Route::new(first.codec, phone_codec));
+        route.rest(at, described, &mut |at: MediaTime, payload: &[u8]| {
+            stats.messages += 1;
+            deliver(Delivery::Audio(timeline.at(at), writer.message(phone_codec, payload)));
+        });
+        self.invented = MAX_CONCEALED_FRAMES as u64; // what follows is the peer's own wish
+        self.jitter.played(at, FRAME);
+        self.jitter.resting();
+    }
+
+    /// The peer said goodbye: nothing more is expected of it.
+    pub fn left(&mut self) {
+        self.jitter.paused();
     }
 
     fn conceal(&mut self, length: MediaTime, deliver: &mut impl FnMut(Delivery)) {
@@ -204,7 +246,10 @@ impl Downlink {
             stats.messages += 1;
             deliver(Delivery::Audio(timeline.at(at), writer.message(phone_codec, payload)));
         });
-        self.stats.concealed_frames += invented;
+        // Noise after that is no concealment.
+        let before = self.invented.min(MAX_CONCEALED_FRAMES as u64);
+        self.invented += invented;
+        self.stats.concealed_frames += self.invented.min(MAX_CONCEALED_FRAMES as u64) - before;
     }
 
     /// When [`Self::pump`] has something to do.
@@ -238,6 +283,9 @@ impl Downlink {
     fn payload(&self, payload_type: u8) -> (Payload, u32) {
         if let Some(format) = self.formats.iter().find(|format| format.payload_type == payload_type) {
             return (Payload::Audio(format.codec), format.codec.clock_rate());
+        }
+        if self.comfort_noise == Some(payload_type) {
+            return (Payload::Noise, 8000); // RFC 3389 section 4
         }
         let event = self.events.iter().any(|event| event.payload_type == payload_type);
         let clock_rate = self.formats.first().map_or(8000, |format| format.codec.clock_rate());

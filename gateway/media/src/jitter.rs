@@ -7,16 +7,16 @@
 //! ```
 //! The wait counts from the time at which the missing packet was due. It starts with [`DOWNLINK_FIRST_WAIT`] and follows
 //! what the network does: as long as the latest packets that still came, from [`DOWNLINK_MIN_WAIT`] to
-//! [`DOWNLINK_MAX_WAIT`]. Places are media times,
-//! so that packets of any length, silence (a step of the timestamp without one of the sequence) and a changing codec are
-//! one case.
+//! [`DOWNLINK_MAX_WAIT`]. Where nothing at all comes nothing is held up by waiting, so the end of the stream is filled later:
+//! on a network that jitters it is mostly a spike. Places are media times, so that packets of any length, silence (a step of
+//! the timestamp without one of the sequence) and a changing codec are one case.
 
 use std::time::{Duration, Instant};
 
 use crate::{
     limits::{
-        DOWNLINK_FIRST_WAIT, DOWNLINK_MAX_WAIT, DOWNLINK_MIN_WAIT, MAX_CONCEALED_FRAMES, MAX_DROPOUT, MAX_HELD_PACKETS,
-        MAX_MISORDER, MIN_SEQUENTIAL,
+        DOWNLINK_FILL, DOWNLINK_FIRST_WAIT, DOWNLINK_MAX_END_WAIT, DOWNLINK_MAX_WAIT, DOWNLINK_MIN_WAIT, DOWNLINK_REST,
+        MAX_CONCEALED_FRAMES, MAX_DROPOUT, MAX_HELD_PACKETS, MAX_MISORDER, MIN_SEQUENTIAL,
     },
     media_time::MediaTime,
     rtp::{ExtendedSequence, SequenceNumber},
@@ -26,6 +26,11 @@ use crate::{
 const FRAME: MediaTime = MediaTime::from_ms(20);
 /// An arrival this far from its expected time starts the expectation anew.
 const RESYNC: Duration = Duration::from_millis(250);
+/// The expectation moves by one part in so many to what happened: at first, and once it is settled.
+const FASTEST: u32 = 8;
+const SLOWEST: u32 = 32;
+/// Jitter from which the packets of a gap may still come one by one. A gap that is filled at once sounds better.
+const DISORDER: Duration = Duration::from_millis(10);
 
 /// What became of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,8 +107,12 @@ struct Stream {
     packet_length: MediaTime,
     /// When a packet at a place is due: smoothed arrivals.
     due: (Instant, MediaTime),
+    /// Packets that it rests on, up to [`SLOWEST`].
+    arrivals: u32,
     /// Audio is flowing: its end would be noticed.
     flowing: bool,
+    /// The peer said that it is silent.
+    resting: bool,
     /// A sequence number far off, and how many followed it.
     strange: Option<(SequenceNumber, u16)>,
 }
@@ -113,12 +122,14 @@ struct Stream {
 struct Wait {
     /// What the latest packets needed, fading.
     needed: Duration,
+    /// The worst that was seen for longer; only for the end of the stream.
+    worst: Duration,
     jitter: Duration,
 }
 
 impl Default for Wait {
     fn default() -> Self {
-        Self { needed: DOWNLINK_FIRST_WAIT, jitter: Duration::ZERO }
+        Self { needed: DOWNLINK_FIRST_WAIT, worst: DOWNLINK_FIRST_WAIT, jitter: Duration::ZERO }
     }
 }
 
@@ -128,14 +139,28 @@ impl Wait {
         by_jitter.max(self.needed).min(DOWNLINK_MAX_WAIT)
     }
 
-    fn observe_jitter(&mut self, deviation: Duration) {
+    /// How long to wait when no packet is held up by it.
+    fn at_the_end(&self) -> Duration {
+        self.worst.max(self.length()).clamp(DOWNLINK_FIRST_WAIT, DOWNLINK_MAX_END_WAIT)
+    }
+
+    fn observe_arrival(&mut self, deviation: Duration, lateness: Duration) {
         self.jitter = (self.jitter * 15 + deviation) / 16;
-        self.needed -= self.needed / 512; // halves in 7 s of 20 ms packets
+        self.worst -= self.worst / 2160; // halves in 30 s
+        if lateness > self.worst {
+            self.worst = with_margin(lateness);
+        }
+        self.needed -= self.needed / 360; // halves in 5 s of 20 ms packets
     }
 
     fn observe_straggler(&mut self, lateness: Duration) {
-        self.needed = self.needed.max(lateness * 5 / 4 + Duration::from_millis(5));
+        self.needed = self.needed.max(with_margin(lateness));
+        self.worst = self.worst.max(with_margin(lateness));
     }
+}
+
+fn with_margin(lateness: Duration) -> Duration {
+    lateness * 5 / 4 + Duration::from_millis(5)
 }
 
 impl JitterBuffer {
@@ -176,7 +201,8 @@ impl JitterBuffer {
             return self.on_old(now, ahead, at);
         }
         if let Some(at) = at {
-            self.wait.observe_jitter(stream.observe_arrival(now, at));
+            let (deviation, lateness) = stream.observe_arrival(now, at);
+            self.wait.observe_arrival(deviation, lateness);
         }
         if ahead == 0 {
             if self.held.first().is_some_and(|first| first.sequence > extended) {
@@ -243,7 +269,14 @@ impl JitterBuffer {
             stream.end = at + length;
             stream.packet_length = length.max(FRAME);
             stream.invented = MediaTime::ZERO;
-            stream.flowing = true;
+            (stream.flowing, stream.resting) = (true, false);
+        }
+    }
+
+    /// Tells that the audio so far ends in noise, on the peer's word.
+    pub fn resting(&mut self) {
+        if let Some(stream) = &mut self.stream {
+            stream.resting = true;
         }
     }
 
@@ -286,17 +319,27 @@ impl JitterBuffer {
         self.give_up_gap()
     }
 
-    /// The packets before the first held one are lost.
+    /// The packets before the first held one are lost; the first of them, where packets come in any order.
     fn give_up_gap(&mut self) -> Option<Release> {
         let stream = self.stream.as_mut()?;
         let first = self.held.first()?;
+        let filled = stream.end.max(stream.invented_until);
+        let one_by_one = self.wait.jitter > DISORDER && first.sequence - stream.next > 1;
+        let may_invent = stream.still_to_invent() >= FRAME;
+        if one_by_one && may_invent && first.at.is_some_and(|at| at - filled > stream.packet_length) {
+            stream.skip();
+            let missing = stream.packet_length.min(stream.still_to_invent());
+            stream.invented += missing;
+            stream.end = filled + missing;
+            return Some(Release::Missing(missing));
+        }
         while stream.next < first.sequence {
             stream.skip();
         }
-        let filled = stream.end.max(stream.invented_until);
         let missing = first.at.map_or(MediaTime::ZERO, |at| at - filled);
         let allowed = stream.still_to_invent();
-        let missing = missing.min(allowed);
+        // Not all of a pause at once.
+        let missing = missing.min(allowed).min(MediaTime::from_ms(20 * MAX_CONCEALED_FRAMES as i64));
         if missing < FRAME {
             // Nothing of length: go on with the packet itself.
             stream.step();
@@ -332,7 +375,7 @@ impl JitterBuffer {
             }
             None => {
                 let more = stream.flowing && stream.still_to_invent() >= FRAME;
-                more.then(|| stream.due_at(filled) + self.wait.length().max(DOWNLINK_FIRST_WAIT))
+                more.then(|| stream.due_at(filled) + self.wait.at_the_end())
             }
         }
     }
@@ -351,7 +394,9 @@ impl Stream {
             invented: MediaTime::ZERO,
             packet_length: FRAME,
             due: (now, at),
+            arrivals: 0,
             flowing: false,
+            resting: false,
             strange: None,
         }
     }
@@ -377,7 +422,7 @@ impl Stream {
     }
 
     fn still_to_invent(&self) -> MediaTime {
-        MediaTime::from_ms(20 * MAX_CONCEALED_FRAMES as i64) - self.invented
+        MediaTime::from_duration(if self.resting { DOWNLINK_REST } else { DOWNLINK_FILL }) - self.invented
     }
 
     fn due_at(&self, at: MediaTime) -> Instant {
@@ -393,17 +438,20 @@ impl Stream {
         at.map_or(Duration::ZERO, |at| now.saturating_duration_since(self.due_at(at)))
     }
 
-    /// Moves the expectation an eighth of the way to what happened; returns how far off it was.
-    fn observe_arrival(&mut self, now: Instant, at: MediaTime) -> Duration {
+    /// Moves the expectation a little towards what happened; returns how far off it was, and how late the packet.
+    fn observe_arrival(&mut self, now: Instant, at: MediaTime) -> (Duration, Duration) {
         let due = self.due_at(at);
         let (early, late) = (due.saturating_duration_since(now), now.saturating_duration_since(due));
         if early.max(late) > RESYNC {
-            self.due = (now, at);
-            return Duration::ZERO;
+            (self.due, self.arrivals) = ((now, at), 0);
+            return (Duration::ZERO, Duration::ZERO);
         }
-        let smoothed = if early > Duration::ZERO { due.checked_sub(early / 8).unwrap_or(due) } else { due + late / 8 };
+        self.arrivals = (self.arrivals + 1).min(SLOWEST);
+        let share = self.arrivals.max(FASTEST);
+        let smoothed =
+            if early > Duration::ZERO { due.checked_sub(early / share).unwrap_or(due) } else { due + late / share };
         self.due = (smoothed, at);
-        early.max(late)
+        (early.max(late), late)
     }
 
     /// RFC 3550 appendix A.1: a far-off number is believed when the following ones follow it.
@@ -507,8 +555,8 @@ mod tests {
     fn an_end_of_the_stream_is_filled_for_a_while_and_then_left() {
         let mut bench = Bench::new();
         bench.packet(0, 0);
-        bench.tick(10_000);
-        assert_eq!(bench.log(), format!("0{}", " missing 20".repeat(MAX_CONCEALED_FRAMES as usize)));
+        bench.tick(20_000);
+        assert_eq!(bench.log(), format!("0{}", " missing 20".repeat((DOWNLINK_FILL.as_millis() / 20) as usize)));
         assert_eq!(bench.buffer.deadline(), None);
     }
 

@@ -75,13 +75,19 @@ pub const MAX_QUEUED_DIGITS: usize = 64;
 pub const MAX_HELD_PACKETS: usize = 32;
 /// Downlink: longest wait for a missing packet, on a network that has shown to need it.
 pub const DOWNLINK_MAX_WAIT: Duration = Duration::from_millis(120);
+/// Downlink: longest wait before the end of a stream is filled.
+pub const DOWNLINK_MAX_END_WAIT: Duration = Duration::from_millis(200);
 /// Downlink: wait for a missing packet while nothing is known of the network, and least wait before the end of a stream
 /// is filled.
 pub const DOWNLINK_FIRST_WAIT: Duration = Duration::from_millis(60);
 /// Downlink: shortest wait for a missing packet, used once the network has shown that it keeps order.
 pub const DOWNLINK_MIN_WAIT: Duration = Duration::from_millis(20);
-/// Downlink: frames of 20 ms invented in a row before the stream is called silent.
+/// Downlink: frames of 20 ms invented in a row before the stream is called silent, and what is invented is background noise.
 pub const MAX_CONCEALED_FRAMES: u32 = 6;
+/// Downlink: for so long noise follows audio that broke off,
+pub const DOWNLINK_FILL: Duration = Duration::from_secs(10);
+/// and so long a comfort noise packet (RFC 3389) of the peer's, which need not send another.
+pub const DOWNLINK_REST: Duration = Duration::from_secs(120);
 /// Downlink: media time that strays from arrival by more than this starts a new timeline.
 pub const DOWNLINK_JUMP: Duration = Duration::from_millis(500);
 /// RFC 3550 appendix A.1: a sequence step beyond this is a restart, not loss.

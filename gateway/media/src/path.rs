@@ -135,9 +135,13 @@ impl MediaPath {
             }
             Input::Rtcp(datagram) => {
                 let clock_rate = self.uplink.totals(now).clock_rate;
-                if let Err(error) = self.rtcp.receive(now, datagram, clock_rate) {
-                    self.malformed += 1;
-                    debug!(bytes = datagram.len(), %error, "dropped");
+                match self.rtcp.receive(now, datagram, clock_rate) {
+                    Ok(true) => self.downlink.left(),
+                    Ok(false) => {}
+                    Err(error) => {
+                        self.malformed += 1;
+                        debug!(bytes = datagram.len(), %error, "dropped");
+                    }
                 }
             }
             Input::SendDtmf(digits) => {

@@ -95,11 +95,63 @@ impl Concealer {
         self.remember(&out[start..]);
     }
 
+    /// Goes on with the background that a payload describes (RFC 3389), without a trace of the voice.
+    pub fn rest(&mut self, described: &[u8]) {
+        self.noise.assume(described);
+        self.voice = Some(Repetition::gone(self.rate));
+    }
+
     fn remember(&mut self, frame: &[i16]) {
         let tail = &frame[frame.len().saturating_sub(self.history.len())..];
         self.history.copy_within(tail.len().., 0);
         let keep = self.history.len() - tail.len();
         self.history[keep..].copy_from_slice(tail);
+    }
+}
+
+/// Leads what a codec's own concealment makes over to background noise: by itself it ends in silence, or hums on.
+#[derive(Debug, Default)]
+pub struct Fader {
+    noise: Noise,
+    /// Frames made in a row.
+    made: usize,
+}
+
+/// Frames of a codec's own concealment that are left alone, and those over which it fades.
+const OWN_FRAMES: usize = 3;
+const FADING_FRAMES: usize = 3;
+
+impl Fader {
+    /// Takes note of what was heard.
+    pub fn heard(&mut self, frame: &[i16]) {
+        self.made = 0;
+        self.noise.observe(frame);
+    }
+
+    /// Goes on with the background that a payload describes (RFC 3389).
+    pub fn rest(&mut self, described: &[u8]) {
+        self.noise.assume(described);
+        self.made = OWN_FRAMES + FADING_FRAMES;
+    }
+
+    /// Whether the next frame is noise alone, whatever the codec makes.
+    pub fn is_noise(&self) -> bool {
+        self.made >= OWN_FRAMES + FADING_FRAMES
+    }
+
+    /// Turns the next frame that was concealed as far into noise as is due.
+    pub fn blend(&mut self, frame: &mut [i16]) {
+        let from = self.made.saturating_sub(OWN_FRAMES).min(FADING_FRAMES) as f32;
+        self.made += 1;
+        let to = self.made.saturating_sub(OWN_FRAMES).min(FADING_FRAMES) as f32;
+        if to == 0.0 {
+            return;
+        }
+        let count = frame.len() as f32;
+        for (n, sample) in frame.iter_mut().enumerate() {
+            let share = (from + (to - from) * n as f32 / count) / FADING_FRAMES as f32;
+            *sample = to_sample(*sample as f32 * (1.0 - share) + self.noise.sample() * share);
+        }
     }
 }
 
@@ -128,6 +180,11 @@ impl Repetition {
         }
         let offset = history[end - 1] as f32 - history[end - 1 - length] as f32;
         Self { rate, period, position: 0, made: 0, offset }
+    }
+
+    /// Nothing of a voice: noise alone.
+    fn gone(rate: SampleRate) -> Self {
+        Self { rate, period: vec![0.0], position: 0, made: samples(rate, FADE_END_US), offset: 0.0 }
     }
 
     fn next(&mut self, noise: &mut Noise) -> f32 {

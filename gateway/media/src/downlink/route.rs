@@ -4,9 +4,11 @@
 use crate::{
     codec::{Codec, CodecError, Decoder, Encoder, EncoderSettings, OpusWishes, SpeexQuality, opus},
     media_time::MediaTime,
-    plc::Concealer,
+    noise::Noise,
+    plc::{Concealer, Fader},
     resample::Resampler,
     speex_frames::{FrameJoiner, FrameMap},
+    speex_level,
 };
 
 const FRAME: MediaTime = MediaTime::from_ms(20);
@@ -78,6 +80,20 @@ impl Route {
         }
     }
 
+    /// The peer is silent from `at` on: gives out a frame of the background that its comfort noise payload describes, and
+    /// conceals with more of it.
+    pub(super) fn rest(&mut self, at: MediaTime, described: &[u8], emit: Emit<'_>) {
+        self.flush(emit);
+        self.next = at;
+        match &mut self.kind {
+            Kind::Speex(relay) => relay.rest(described),
+            Kind::Bytes(relay) => relay.concealer.rest(described),
+            Kind::Packets => {}
+            Kind::Linear(transcoder) => transcoder.rest(described),
+        }
+        self.conceal(FRAME, None, emit);
+    }
+
     /// Gives out what is left over of a frame, filled up with silence.
     pub(super) fn flush(&mut self, emit: Emit<'_>) {
         let Self { kind, next, .. } = self;
@@ -132,14 +148,24 @@ fn invent(concealer: &mut Concealer, decoder: &mut Decoder, count: usize, next: 
 struct SpeexRelay {
     joiner: FrameJoiner,
     last: Vec<u8>,
-    /// `last` has stood in for a lost frame.
-    repeated: bool,
+    /// Frames missing in a row.
+    missing: usize,
+    noise: Noise,
+    /// Made when there is noise to encode.
+    encoder: Option<Encoder>,
+    pcm: Vec<i16>,
 }
+
+/// Frames missing after which the rest is noise.
+const SPEEX_FRAMES_TO_NOISE: usize = 4;
 
 impl SpeexRelay {
     fn play(&mut self, next: &mut MediaTime, payload: &[u8], emit: Emit<'_>) -> Result<MediaTime, CodecError> {
         let map = FrameMap::of(payload).map_err(|_| CodecError::Malformed)?;
-        self.repeated = false;
+        self.missing = 0;
+        if let Some(level) = speex_level::noise_level(payload) {
+            self.noise.observe_level(map.count() as u32, level);
+        }
         if map.count() == 1 && !map.is_ultra_wideband() {
             self.last.clear();
             self.last.extend_from_slice(payload);
@@ -157,23 +183,43 @@ impl SpeexRelay {
     }
 
     /// The frame before the gap once more, then silence, then the frame behind the gap ahead of its time: measured to
-    /// be better than more repetitions of the first, or none.
+    /// be better than more repetitions of the first, or none. A long gap goes on with noise.
     fn conceal(&mut self, place: &mut MediaTime, frames: usize, next: Option<&[u8]>, emit: Emit<'_>) -> u64 {
-        let end = *place + MediaTime::from_ms(20 * frames as i64);
-        let mut made = 0;
-        if !self.repeated && !self.last.is_empty() {
-            self.repeated = true;
-            give(place, &self.last, emit);
-            made += 1;
-        }
         let next =
             next.filter(|payload| FrameMap::of(payload).is_ok_and(|map| map.count() == 1 && !map.is_ultra_wideband()));
-        if let Some(payload) = next.filter(|_| made < frames) {
-            *place = end - FRAME;
-            give(place, payload, emit);
+        let mut made = 0;
+        for n in 0..frames {
+            self.missing += 1;
+            let behind = next.filter(|_| n + 1 == frames);
+            if self.missing == 1 && !self.last.is_empty() {
+                emit(*place, &self.last);
+            } else if let Some(payload) = behind {
+                emit(*place, payload);
+            } else if self.missing >= SPEEX_FRAMES_TO_NOISE {
+                self.make_noise();
+                emit(*place, &self.last);
+            } else {
+                *place += FRAME;
+                continue;
+            }
+            *place += FRAME;
             made += 1;
         }
-        made as u64
+        made
+    }
+
+    fn rest(&mut self, described: &[u8]) {
+        self.noise.assume(described);
+        self.missing = SPEEX_FRAMES_TO_NOISE;
+    }
+
+    fn make_noise(&mut self) {
+        let encoder = self.encoder.get_or_insert_with(|| Encoder::new(Codec::SpeexNarrowband));
+        self.pcm.clear();
+        self.noise.samples(encoder.rate().samples_in_ms(20), &mut self.pcm);
+        self.last.clear();
+        let encoded = encoder.encode(&self.pcm, &mut self.last);
+        debug_assert!(encoded.is_ok(), "a whole frame is encoded");
     }
 }
 
@@ -243,6 +289,8 @@ struct Transcoder {
     decoder: Decoder,
     /// For codecs that have no concealment of their own.
     concealer: Option<Concealer>,
+    /// For those that have.
+    fader: Fader,
     resampler: Resampler,
     encoder: Encoder,
     pcm: Vec<i16>,
@@ -258,6 +306,7 @@ impl Transcoder {
         let encoder = Encoder::beside(phone, source, &settings);
         Self {
             concealer: (!decoder.can_conceal()).then(|| Concealer::new(decoder.rate())),
+            fader: Fader::default(),
             resampler: Resampler::new(decoder.rate(), encoder.rate()),
             decoder,
             encoder,
@@ -272,6 +321,8 @@ impl Transcoder {
         self.decoder.decode(payload, &mut self.pcm)?;
         if let Some(concealer) = &mut self.concealer {
             concealer.heard(&mut self.pcm);
+        } else {
+            self.fader.heard(&self.pcm);
         }
         self.give_frames(next, emit)?;
         Ok(MediaTime::from_clock(self.pcm.len() as i64, self.decoder.rate().hz()))
@@ -285,12 +336,24 @@ impl Transcoder {
             }
             None => {
                 self.pcm.clear();
-                self.decoder.conceal(frames, next, &mut self.pcm);
+                let length = self.decoder.rate().samples_in_ms(20);
+                if !self.fader.is_noise() || next.is_some() {
+                    self.decoder.conceal(frames, next, &mut self.pcm);
+                }
+                self.pcm.resize(frames * length, 0);
+                self.pcm.chunks_exact_mut(length).for_each(|frame| self.fader.blend(frame));
             }
         }
         let given = self.give_frames(place, emit);
         debug_assert!(given.is_ok(), "whole frames are encoded");
         frames as u64
+    }
+
+    fn rest(&mut self, described: &[u8]) {
+        match &mut self.concealer {
+            Some(concealer) => concealer.rest(described),
+            None => self.fader.rest(described),
+        }
     }
 
     fn flush(&mut self, next: &mut MediaTime, emit: Emit<'_>) {

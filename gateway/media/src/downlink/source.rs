@@ -91,7 +91,11 @@ impl Sources {
             }
             None => {}
         }
-        let position = MediaTime::from_duration(now.duration_since(self.start));
+        // From where the last one stood, whose clock may have gone far from ours.
+        let position = match &self.current {
+            Some(Source { newest: (_, at, then), .. }) => *at + MediaTime::from_duration(now - *then),
+            None => MediaTime::from_duration(now.duration_since(self.start)),
+        };
         let at = end.map_or(position, |end| end.max(position));
         let mut reception = Reception::new(now, packet.ssrc, clock_rate, packet.sequence);
         reception.received(now, packet.sequence, sampled);

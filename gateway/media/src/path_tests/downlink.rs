@@ -8,7 +8,7 @@ use crate::{
     path::Input,
     rtp::{RtpTimestamp, RtpWriter},
     sdp::{Direction, PayloadFormat},
-    testing::{Random, band_distance_db, correlation, epoch, negotiated, voice},
+    testing::{Random, band_distance_db, correlation, epoch, negotiated, rms, voice},
 };
 
 /// Packets of a peer that speaks for a while.
@@ -177,8 +177,9 @@ fn an_outage_fades_out_and_the_stream_goes_on_in_time() {
             rig.feed(epoch() + ms(20.0 * n as f64), Input::Rtp(packet));
         }
         let messages = rig.messages();
-        let invented = messages.len() - (300 - outage);
-        assert!(invented <= outage.min(7), "{invented} invented for {outage}");
+        let (invented, concealed) = (messages.len() - (300 - outage), rig.path.stats().downlink.concealed_frames);
+        assert!(invented <= outage && invented + 4 >= outage, "{invented} invented for {outage}");
+        assert!(concealed <= 6, "{concealed} of them are speech");
         assert!(messages.windows(2).all(|pair| pair[0].1 < pair[1].1), "timestamps go forward");
         let (left, timestamp, _) = messages[messages.len() - 1];
         assert_eq!((left.round() as u32, timestamp), (5980, 5980));
@@ -395,5 +396,186 @@ fn scattered_arrivals_lose_little() {
         let (late, held) = under_jitter(sigma, spike);
         println!("sigma {sigma} ms, spikes of {spike} ms: {:.2} % late, held {held:.1} ms", 100.0 * late);
         assert!(late <= most, "sigma {sigma} ms, spikes of {spike} ms: {late}");
+    }
+}
+
+/// Speech in a room that hums softly: the level of its pauses, and the speech.
+fn speech_in_a_room(rate: SampleRate, length_ms: u32) -> (f64, Vec<i16>) {
+    let (mut random, mut last) = (Random::new(7), 0.0);
+    let mut pcm = voice(rate, length_ms, 3);
+    let mut room = Vec::new();
+    for (n, sample) in pcm.iter_mut().enumerate() {
+        last = 0.5 * last + (random.uniform() - 0.5) * 150.0;
+        room.push(last as i16);
+        let speaks = n / rate.samples_in_ms(400) % 2 == 1;
+        *sample = sample.saturating_mul(speaks as i16).saturating_add(last as i16);
+    }
+    (rms(&room), pcm)
+}
+
+/// Decodes what the phone hears from a time on.
+fn phone_hears(rig: &Rig, phone: Codec, from_ms: f64) -> Vec<i16> {
+    let mut decoder = crate::codec::Decoder::new(phone);
+    let mut pcm = Vec::new();
+    for (at, _, body) in rig.messages() {
+        let start = pcm.len();
+        decoder.decode(&body[1..], &mut pcm).unwrap();
+        if at < from_ms {
+            pcm.truncate(start);
+        }
+    }
+    pcm
+}
+
+#[test]
+fn an_outage_ends_in_the_background_noise_of_before_and_not_in_silence_or_a_hum() {
+    for (peer, phone) in [
+        (Codec::Pcmu, Codec::Pcmu),
+        (Codec::Pcma, Codec::SpeexWideband),
+        (Codec::G722, Codec::Pcmu),
+        (Codec::SpeexWideband, Codec::Pcmu),
+        (Codec::Opus, Codec::Pcmu),
+        (Codec::SpeexWideband, Codec::SpeexWideband),
+    ] {
+        let (room, pcm) = speech_in_a_room(peer.sample_rate(), 6000);
+        let mut rig = Rig::new(peer, phone);
+        for (n, packet) in peer_packets(peer, &pcm, 1, 0, 0).iter().enumerate() {
+            rig.feed(epoch() + ms(20.0 * n as f64), Input::Rtp(packet));
+        }
+        rig.advance(epoch() + ms(30_000.0));
+        let heard = phone_hears(&rig, phone, 6500.0);
+        let seconds = heard.len() as f64 / phone.sample_rate().hz() as f64;
+        assert!((9.0..10.0).contains(&seconds), "{peer:?} -> {phone:?}: {seconds} s");
+        let off = 20.0 * (rms(&heard) / room).log10();
+        println!("{peer:?} -> {phone:?}: {off:+.1} dB");
+        assert!(off.abs() < 8.0, "{peer:?} -> {phone:?}: the noise is {off:.1} dB off");
+        for second in heard.chunks_exact(phone.sample_rate().samples_in_ms(1000)) {
+            let itself = |lag: usize| correlation(&second[lag..], second);
+            let hum = (phone.sample_rate().samples_in_ms(3)..phone.sample_rate().samples_in_ms(20)).map(itself);
+            let hum = hum.fold(0.0, f64::max);
+            assert!(hum < 0.5, "{peer:?} -> {phone:?}: like itself by {hum:.2}");
+        }
+    }
+}
+
+#[test]
+fn comfort_noise_of_the_peer_is_heard_as_noise_until_it_speaks_again() {
+    for (peer, phone) in
+        [(Codec::Pcmu, Codec::Pcmu), (Codec::Pcmu, Codec::SpeexWideband), (Codec::G722, Codec::SpeexNarrowband)]
+    {
+        let mut agreed = negotiated(peer);
+        agreed.receive_comfort_noise = Some(13);
+        let mut rig = Rig::with(config(agreed, phone));
+        let speech = peer_packets(peer, &voice(peer.sample_rate(), 2000, 3), 1, 0, 0);
+        let mut writer = RtpWriter::new(0xBEEF, 0);
+        let payload_type = peer.info().static_payload_type.unwrap();
+        for (n, packet) in speech.iter().enumerate() {
+            let at = 20 * n + if n >= 50 { 3000 } else { 0 };
+            if n == 50 {
+                let noise = writer.packet(false, 13, RtpTimestamp(8 * 1000), &[52]); // -52 dBov: 82
+                rig.feed(epoch() + ms(1000.0), Input::Rtp(&noise));
+            }
+            let bytes = writer.packet(n == 50, payload_type, RtpTimestamp(8 * at as u32), &packet[12..]);
+            rig.feed(epoch() + ms(at as f64), Input::Rtp(&bytes));
+        }
+        let messages = rig.messages();
+        let resting: Vec<u32> =
+            messages.iter().map(|message| message.1).filter(|at| (1000..4000).contains(at)).collect();
+        assert!(resting.len() >= 145, "{peer:?}: {} frames of noise", resting.len());
+        assert!(resting.windows(2).all(|pair| pair[1] - pair[0] == 20), "one every 20 ms");
+        assert_eq!(messages.iter().filter(|message| message.1 >= 4000).count(), 50, "no word is lost");
+        let heard = phone_hears(&rig, phone, 1200.0);
+        let pause = rms(&heard[..phone.sample_rate().samples_in_ms(2500)]);
+        assert!((40.0..160.0).contains(&pause), "{peer:?} -> {phone:?}: {pause}");
+        let stats = rig.path.stats().downlink;
+        assert_eq!((stats.lost, stats.late, stats.concealed_frames, stats.unknown_payload), (0, 0, 0, 0));
+    }
+}
+
+#[test]
+fn after_goodbye_nothing_is_filled() {
+    let mut rig = Rig::new(Codec::Pcmu, Codec::Pcmu);
+    for (n, packet) in speech(Codec::Pcmu, 1000, 1).iter().enumerate() {
+        rig.feed(epoch() + ms(20.0 * n as f64), Input::Rtp(packet));
+    }
+    let bye = [0x81, 203, 0, 1, 0, 0, 0xBE, 0xEF];
+    let report = [0x80, 201, 0, 1, 0, 0, 0xBE, 0xEF];
+    rig.feed(epoch() + ms(1000.0), Input::Rtcp(&[report, bye].concat()));
+    rig.advance(epoch() + ms(5000.0));
+    assert_eq!(rig.messages().len(), 50);
+}
+
+/// A normal distribution.
+fn gauss(random: &mut Random) -> f64 {
+    (-2.0 * (1.0 - random.uniform()).ln()).sqrt() * (std::f64::consts::TAU * random.uniform()).cos()
+}
+
+#[test]
+fn with_jitter_of_thirty_milliseconds_and_spikes_few_packets_come_too_late_and_calm_is_noticed() {
+    for two_sided in [false, true] {
+        let mut random = Random::new(11);
+        let packets = speech(Codec::Pcmu, 2000, 1);
+        let (mut writer, mut arrivals) = (RtpWriter::new(7, 0), Vec::new());
+        for n in 0..4000usize {
+            let sent = 20.0 * n as f64;
+            let deviation = if n < 3000 { 30.0 * gauss(&mut random) } else { 0.0 };
+            let mut delay = 100.0 + if two_sided { deviation } else { deviation.abs() };
+            let into_spike = sent % 10_000.0 - 5000.0;
+            if n < 3000 && (0.0..200.0).contains(&into_spike) {
+                delay = delay.max(300.0 - into_spike);
+            }
+            let packet = writer.packet(false, 0, RtpTimestamp(160 * n as u32), &packets[n % 100][12..]);
+            arrivals.push((sent + delay, n, packet));
+        }
+        arrivals.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let mut rig = Rig::new(Codec::Pcmu, Codec::Pcmu);
+        // Ten seconds after the network calmed one packet is lost.
+        for (at, _, packet) in arrivals.iter().filter(|arrival| arrival.1 != 3500) {
+            rig.feed(epoch() + ms(*at), Input::Rtp(packet));
+        }
+        let stats = rig.path.stats().downlink;
+        let late = stats.late as f64 / 3000.0;
+        let messages = rig.messages();
+        let base = arrivals[0].0 - 20.0 * arrivals[0].1 as f64 - 100.0; // the first packet's timestamp is its arrival
+        let delays: Vec<f64> = messages.iter().map(|(left, at, _)| left - *at as f64 + base - 100.0).collect();
+        let mean = delays[..2900].iter().sum::<f64>() / 2900.0;
+        println!("late {:.2} %, mean delay {mean:.0} ms", 100.0 * late);
+        assert!(late < 0.01, "{:.2} % late", 100.0 * late);
+        assert!(mean < 80.0, "{mean} ms");
+        let held = messages.windows(2).map(|pair| pair[1].0 - pair[0].0);
+        let held = held.skip(3400).take(250).fold(0.0, f64::max);
+        assert!((39.0..85.0).contains(&held), "a loss in the calm: {held} ms");
+    }
+}
+
+#[test]
+fn an_hour_with_a_peer_whose_clock_is_wrong_is_neither_held_nor_filled() {
+    let packets = speech(Codec::Pcmu, 2000, 1);
+    for ppm in [-500.0, 500.0] {
+        let frame = 20.0 * (1.0 + ppm / 1e6);
+        let mut rig = Rig::new(Codec::Pcmu, Codec::Pcmu);
+        let mut writer = RtpWriter::new(7, 0);
+        let mut count = 0;
+        for n in 0..180_000u32 {
+            let now = epoch() + ms(frame * n as f64);
+            let packet = writer.packet(false, 0, RtpTimestamp(160 * n), &packets[n as usize % 100][12..]);
+            rig.feed(now, Input::Rtp(&packet));
+            for (at, output) in rig.out.drain(..) {
+                let crate::path::Output::PhoneAudio { timestamp_ms, .. } = output else { continue };
+                assert_eq!((at, timestamp_ms), (now, 20 * n));
+                count += 1;
+            }
+        }
+        assert_eq!(count, 180_000);
+        let stats = rig.path.stats().downlink;
+        assert_eq!((stats.concealed_frames, stats.late), (0, 0));
+        // A new source goes on where the old one stood, 1.8 s from our own clock.
+        let mut second = RtpWriter::new(0xCAFE, 100);
+        for n in 0..20u32 {
+            let packet = second.packet(n == 0, 0, RtpTimestamp(999 + 160 * n), &[0x7E; 160]);
+            rig.feed(epoch() + ms(frame * 180_000.0 + 20.0 * n as f64), Input::Rtp(&packet));
+        }
+        let first = rig.messages()[0].1 as i64;
+        assert!((first - 3_600_000).abs() <= 60, "{ppm} ppm: from 3600000 to {first}");
     }
 }

@@ -284,3 +284,139 @@ fn an_hour_over_a_wandering_network_keeps_the_delay_bounded() {
         assert!(worst < 20.0, "{ppm} ppm: {worst} ms");
     }
 }
+
+/// Arrivals of 20 ms frames over TCP that stalls for `least` to `most` ms about every `every` ms, until `calm` ms.
+fn stalling(frames: usize, least: f64, most: f64, every: f64, calm: f64) -> Vec<f64> {
+    let mut random = Random::new(21);
+    let mut arrivals: Vec<f64> = (0..frames).map(|n| 20.0 * n as f64).collect();
+    let mut at = 500.0;
+    while at < calm {
+        let length = least + (most - least) * random.uniform();
+        arrivals.iter_mut().filter(|t| (at..at + length).contains(*t)).for_each(|t| *t = at + length);
+        at += length + every * (0.5 + random.uniform());
+    }
+    arrivals
+}
+
+#[test]
+fn a_phone_whose_network_jitters_keeps_its_speech_whole_and_gets_its_delay_back_in_the_calm() {
+    let speech = voice(SampleRate::Hz16000, 60_000, 5);
+    let messages = phone_messages(Codec::SpeexWideband, &speech, 1);
+    let arrivals = stalling(3000, 30.0, 150.0, 1000.0, 40_000.0);
+    for by_arrival in [false, true] {
+        for peer in [Codec::Pcmu, Codec::SpeexWideband] {
+            let mut rig = Rig::new(peer, Codec::SpeexWideband);
+            for (n, (body, at)) in messages.iter().zip(&arrivals).enumerate() {
+                // A phone that is late itself stamps frames when it sends them.
+                let timestamp_ms = if by_arrival { *at as u32 } else { 20 * n as u32 };
+                rig.feed(epoch() + ms(*at), Input::PhoneAudio { timestamp_ms, body });
+                let delay = rig.path.stats().uplink.delay.as_millis();
+                assert!(delay <= 260, "{delay} ms at frame {n}");
+                assert!(n < 2750 || delay <= 25, "{delay} ms in the calm, at frame {n}");
+            }
+            let stats = rig.path.stats().uplink;
+            println!("{peer:?}: left out {}, filled {}", stats.dropped_frames, stats.filled_frames);
+            assert!(stats.dropped_frames <= 12, "{} frames left out", stats.dropped_frames);
+            assert!(stats.filled_frames <= 12, "{} frames filled", stats.filled_frames);
+            let packets = rig.rtp();
+            let (mut jitter, mut transit) = (0.0f64, 0.0f64);
+            for pair in packets.windows(2) {
+                let ticks = pair[1].1.timestamp.distance_from(pair[0].1.timestamp) as f64;
+                let step = pair[1].0 - pair[0].0 - 1000.0 * ticks / peer.clock_rate() as f64;
+                jitter += (step.abs() - jitter) / 16.0;
+                transit += step;
+                assert!(jitter < 4.0 && transit < 60.0, "jitter {jitter} ms, {transit} ms late at {}", pair[0].0);
+            }
+            assert!(jitter < 0.5, "{jitter} ms in the end");
+        }
+    }
+}
+
+#[test]
+fn a_stall_is_heard_as_noise_every_twenty_milliseconds_and_afterwards_the_voice_is_as_near_as_before() {
+    let speech = voice(SampleRate::Hz16000, 16_000, 5);
+    let messages = phone_messages(Codec::SpeexWideband, &speech, 1);
+    for peer in [Codec::Pcmu, Codec::SpeexWideband] {
+        let mut rig = Rig::new(peer, Codec::SpeexWideband);
+        let mut delay_after = Vec::new();
+        for (n, body) in messages.iter().enumerate() {
+            let at = 20.0 * n as f64 + 0.5;
+            let at = if (5000.0..10_000.0).contains(&at) { 10_000.0 } else { at };
+            rig.feed(epoch() + ms(at), Input::PhoneAudio { timestamp_ms: 20 * n as u32, body });
+            if at > 11_000.0 {
+                delay_after.push(rig.path.stats().uplink.delay.as_millis());
+            }
+        }
+        let packets = rig.rtp();
+        let widest = packets.windows(2).map(|pair| pair[1].0 - pair[0].0).fold(0.0, f64::max);
+        assert!(widest <= 62.0, "{widest} ms without a packet");
+        assert!(delay_after.iter().all(|delay| *delay <= 21), "{delay_after:?}");
+        let stats = rig.path.stats().uplink;
+        assert!((240..=250).contains(&stats.dropped_frames), "{}", stats.dropped_frames);
+        assert!((240..=250).contains(&stats.filled_frames), "{}", stats.filled_frames);
+        let after = packets.iter().find(|(at, packet)| *at > 9990.0 && packet.marker);
+        assert!(after.is_some_and(|(at, _)| *at < 10_030.0), "the voice is back with a marker");
+    }
+}
+
+#[test]
+fn a_peer_that_makes_noise_itself_is_told_what_it_is_like() {
+    let mut agreed = negotiated(Codec::Pcmu);
+    agreed.comfort_noise = Some(13);
+    let mut rig = Rig::with(config(agreed, Codec::SpeexWideband));
+    let speech = voice(SampleRate::Hz16000, 2000, 6);
+    for (n, body) in phone_messages(Codec::SpeexWideband, &speech, 1).iter().enumerate() {
+        let at = 20 * n as u32 + if n >= 50 { 3000 } else { 0 };
+        rig.feed(epoch() + ms(at as f64), Input::PhoneAudio { timestamp_ms: at, body });
+    }
+    let packets = rig.rtp();
+    let noise: Vec<_> = packets.iter().filter(|(_, packet)| packet.payload_type == 13).collect();
+    assert!((7..=8).contains(&noise.len()), "{} descriptions in 3 s", noise.len());
+    assert!(noise.iter().all(|(_, packet)| packet.payload.len() == 7 && packet.payload[0] < 128 && !packet.marker));
+    let spurt = packets.iter().position(|(at, packet)| *at > 3900.0 && packet.payload_type == 0).unwrap();
+    assert!(packets[spurt].1.marker);
+    assert_eq!(packets[spurt].1.timestamp.distance_from(packets[0].1.timestamp), 8 * 4000);
+}
+
+#[test]
+fn a_phone_that_stays_silent_is_kept_alive_and_costs_next_to_nothing() {
+    let mut rig = Rig::new(Codec::Pcmu, Codec::SpeexWideband);
+    let speech = voice(SampleRate::Hz16000, 1000, 6);
+    for (n, body) in phone_messages(Codec::SpeexWideband, &speech, 1).iter().enumerate() {
+        let timestamp_ms = 20 * n as u32;
+        rig.feed(epoch() + ms(timestamp_ms as f64), Input::PhoneAudio { timestamp_ms, body });
+    }
+    rig.advance(epoch() + ms(111_000.0));
+    let packets = rig.rtp();
+    let later: Vec<f64> = packets.iter().map(|packet| packet.0).filter(|at| *at > 11_500.0).collect();
+    assert!((19..=21).contains(&later.len()), "{} packets in 100 s", later.len());
+    assert!(later.windows(2).all(|pair| (pair[1] - pair[0] - 5000.0).abs() < 1.0));
+    // What it says then is heard in its time.
+    let body = phone_messages(Codec::SpeexWideband, &speech, 1).remove(0);
+    rig.feed(epoch() + ms(111_000.0), Input::PhoneAudio { timestamp_ms: 111_000, body: &body });
+    rig.advance(epoch() + ms(111_020.0));
+    let packets = rig.rtp();
+    let (at, packet) = packets.last().unwrap();
+    assert!(packet.marker && *at < 111_021.0);
+    let sampled = packet.timestamp.distance_from(packets[0].1.timestamp) as f64 / 8.0;
+    assert!((sampled - 111_000.0).abs() <= 20.0, "{sampled}");
+}
+
+#[test]
+fn what_does_not_fill_a_packet_is_sent_when_the_phone_falls_silent() {
+    for (peer, whole) in [(Codec::Pcmu, 480), (Codec::SpeexWideband, 209)] {
+        let mut agreed = negotiated(peer);
+        agreed.ptime_ms = 60;
+        let mut rig = Rig::with(config(agreed, Codec::SpeexWideband));
+        let speech = voice(SampleRate::Hz16000, 1000, 6); // 16 packets of three frames, and two frames
+        for (n, body) in phone_messages(Codec::SpeexWideband, &speech, 1).iter().enumerate() {
+            let timestamp_ms = 20 * n as u32;
+            rig.feed(epoch() + ms(timestamp_ms as f64), Input::PhoneAudio { timestamp_ms, body });
+        }
+        rig.advance(epoch() + ms(1050.0));
+        let packets = rig.rtp();
+        assert_eq!(packets.len(), 17, "{peer:?}");
+        assert_eq!(packets[15].1.payload.len(), whole);
+        assert_eq!(packets[16].1.payload.len(), whole * 2 / 3);
+    }
+}
