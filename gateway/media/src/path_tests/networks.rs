@@ -94,7 +94,7 @@ fn over_written_down_networks_the_peer_is_heard_soon_and_nearly_whole() {
 #[test]
 fn over_the_same_networks_by_tcp_the_phone_is_heard_evenly_and_nearly_whole() {
     for (name, trace, lost, delay) in
-        [("wifi", WIFI, 0.003, 190), ("mobile", MOBILE, 0.015, 260), ("gilbert", GILBERT, 0.01, 330)]
+        [("wifi", WIFI, 0.01, 190), ("mobile", MOBILE, 0.015, 260), ("gilbert", GILBERT, 0.01, 330)]
     {
         let mut speech = voice(SampleRate::Hz16000, 60_000, 9);
         speech.chunks_exact_mut(32_000).for_each(|sentence| sentence[25_000..].fill(0));

@@ -56,8 +56,9 @@ pub(super) struct Pacer<T> {
     settled: Option<Instant>,
     /// What is to be gained by sending faster.
     slew: Duration,
-    /// Quiet units that may be left out.
+    /// Quiet units that may be left out, and since when they are.
     skips: u32,
+    wanted: Option<Instant>,
     /// A backlog is being dropped.
     cutting: bool,
     dropped: u64,
@@ -139,6 +140,7 @@ impl<T> Pacer<T> {
             settled: None,
             slew: Duration::ZERO,
             skips: 0,
+            wanted: None,
             cutting: false,
             dropped: 0,
         }
@@ -247,7 +249,7 @@ impl<T> Pacer<T> {
     }
 
     fn raised(&mut self, now: Instant) {
-        (self.slew, self.skips) = (Duration::ZERO, 0);
+        (self.slew, self.skips, self.wanted) = (Duration::ZERO, 0, None);
         self.settled = Some(now + UPLINK_SETTLE);
     }
 
@@ -293,14 +295,10 @@ impl<T> Pacer<T> {
             return;
         }
         let (excess, unit) = (self.excess(), self.unit);
-        if excess < SLACK {
-            self.skips = 0;
-            return;
-        }
-        if excess < unit || self.debt < unit {
-            self.skips = 0;
-        } else if now < settled + UPLINK_WAIT_FOR_QUIET {
-            self.skips = (excess.to_ms() / unit.to_ms()) as u32;
+        self.skips = (excess.min(self.debt).to_ms() / unit.to_ms()) as u32;
+        if self.skips == 0 {
+            self.wanted = None;
+        } else if now < *self.wanted.get_or_insert(now) + UPLINK_WAIT_FOR_QUIET {
             return;
         } else if excess >= unit + unit {
             // No quiet in sight: the receiver has to do it.
