@@ -30,6 +30,8 @@ pub mod score;
 pub mod sdp;
 pub mod sip_message;
 pub mod sip_peer;
+#[allow(unsafe_code)]
+pub mod spandsp;
 pub mod speech;
 pub mod speex_corpus;
 pub mod tools;

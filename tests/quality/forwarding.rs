@@ -1,0 +1,77 @@
+//! The comparison: what siprtmp does with the same arrivals (its contract, sections 7.1 and 7.2), and a bare decoder with
+//! its library's concealment.
+
+use call_media::{
+    codec::{Codec, SampleRate},
+    resample::Resampler,
+};
+use gateway_tests::g711;
+
+use crate::{
+    ears::Ear,
+    gateway::in_order_of_arrival,
+    network::FRAME_MS,
+    playout::{BUFFER_MS, Frame, Heard},
+};
+
+/// siprtmp to the phone: every packet becomes a message when it arrives, in the order of arrival, with the RTP
+/// timestamp as its time. Nothing is put in order, nothing is held, nothing is made for what is missing.
+pub(crate) fn downlink(packets: &[Vec<u8>], arrivals: &[Option<f64>]) -> Vec<Frame> {
+    let frame = |(at_ms, n): (f64, usize)| Frame { at_ms, spoken_ms: n as f64 * FRAME_MS, payload: packets[n].clone() };
+    in_order_of_arrival(arrivals).into_iter().map(frame).collect()
+}
+
+/// siprtmp to the SIP peer: every message becomes a packet when it arrives, the RTP time counts messages. Speex is
+/// transcoded for a G.711 peer as its `audiospeex` does it: decoded as wideband, halved in rate.
+pub(crate) fn uplink(phone: Codec, peer: Codec, payloads: &[Vec<u8>], arrivals: &[f64]) -> Vec<Frame> {
+    let mut transcoder = (phone != peer).then(|| Transcoder::new(phone, peer));
+    let frames = payloads.iter().zip(arrivals).enumerate();
+    frames
+        .map(|(n, (payload, at_ms))| {
+            let payload = transcoder.as_mut().map_or_else(|| payload.clone(), |transcoder| transcoder.convert(payload));
+            Frame { at_ms: *at_ms, spoken_ms: n as f64 * FRAME_MS, payload }
+        })
+        .collect()
+}
+
+/// Speex to PCMU, by libspeex.
+struct Transcoder {
+    ear: Ear,
+    resampler: Resampler,
+}
+
+impl Transcoder {
+    fn new(phone: Codec, peer: Codec) -> Self {
+        assert_eq!(peer, Codec::Pcmu, "the one codec that peers here are transcoded to");
+        Self { ear: Ear::new(phone), resampler: Resampler::new(phone.sample_rate(), SampleRate::Hz8000) }
+    }
+
+    fn convert(&mut self, payload: &[u8]) -> Vec<u8> {
+        let mut narrow = Vec::new();
+        self.resampler.process(&self.ear.hear(payload), &mut narrow);
+        narrow.into_iter().map(g711::ulaw_encode).collect()
+    }
+}
+
+/// A decoder with its concealment behind a jitter buffer of a fixed 60 ms: what came in time is decoded, the rest is
+/// concealed. For a phone with another codec it is encoded and decoded once more, by libraries again.
+pub(crate) fn bare(peer: Codec, phone: Codec, packets: &[Vec<u8>], arrivals: &[Option<f64>]) -> Heard {
+    let first = in_order_of_arrival(arrivals).first().map_or(0.0, |(at, n)| at - *n as f64 * FRAME_MS);
+    let mut ear = Ear::new(peer);
+    let mut heard = Heard { pcm: Vec::new(), delays_ms: Vec::new() };
+    for (n, (payload, arrival)) in packets.iter().zip(arrivals).enumerate() {
+        let spoken_ms = n as f64 * FRAME_MS;
+        let turn_ms = spoken_ms + first + BUFFER_MS;
+        if arrival.is_some_and(|at| at <= turn_ms) {
+            heard.pcm.extend(ear.hear(payload));
+            heard.delays_ms.push(turn_ms - spoken_ms);
+        } else {
+            heard.pcm.extend(ear.conceal());
+        }
+    }
+    if phone != peer {
+        assert_eq!(phone, Codec::Pcmu, "the one codec that phones here are transcoded to");
+        heard.pcm.iter_mut().for_each(|sample| *sample = g711::ulaw_decode(g711::ulaw_encode(*sample)));
+    }
+    heard
+}
