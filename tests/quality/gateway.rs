@@ -94,6 +94,8 @@ impl Run {
             receive: vec![format],
             telephone_event: None,
             receive_events: Vec::new(),
+            comfort_noise: None,
+            receive_comfort_noise: None,
             direction: Direction::SendRecv,
             ptime_ms: 20,
         };
