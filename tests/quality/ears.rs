@@ -1,6 +1,6 @@
 //! The decoders of the two phones: Debian's libraries, not ours, as a phone would have them.
 
-use call_media::codec::{Codec, Decoder};
+use call_media::codec::Codec;
 use gateway_tests::{g711, libspeex, spandsp};
 use speex_codec::Mode;
 
@@ -11,13 +11,8 @@ pub(crate) struct Ear {
 }
 
 enum Kind {
-    G711 {
-        decode: fn(u8) -> i16,
-        plc: Box<spandsp::Plc>,
-    },
+    G711 { decode: fn(u8) -> i16, plc: Box<spandsp::Plc> },
     Speex(libspeex::Decoder),
-    /// A codec that no library here decodes: ours.
-    Ours(Box<Decoder>),
 }
 
 impl Ear {
@@ -40,7 +35,6 @@ impl Ear {
                 plc.heard(&mut pcm);
             }
             Kind::Speex(decoder) => assert_eq!(decoder.decode(payload, &mut pcm), 0, "a good Speex packet"),
-            Kind::Ours(decoder) => decoder.decode(payload, &mut pcm).expect("a good packet"),
         }
         pcm
     }
@@ -55,10 +49,6 @@ impl Ear {
                 plc.conceal(&mut pcm);
             }
             Kind::Speex(decoder) => decoder.conceal(&mut pcm),
-            Kind::Ours(decoder) => {
-                decoder.conceal(&mut pcm);
-                pcm.resize(frame, 0);
-            }
         }
         pcm
     }

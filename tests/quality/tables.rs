@@ -11,8 +11,8 @@ use crate::{
 const BOTH: Wanted = Wanted { pesq: true, stoi: true };
 
 /// What one receiver made of one weather, over all patterns and recordings.
-struct Figures {
-    score: Score,
+pub(crate) struct Figures {
+    pub(crate) score: Score,
     delays_ms: Vec<f64>,
 }
 
@@ -28,7 +28,14 @@ impl Figures {
 }
 
 /// Judges everything that one receiver heard.
-fn judged(judge: &mut Judge, rate: u32, speeches: &[&Speech], from_ms: f64, heard: Vec<Heard>) -> Figures {
+fn judged(
+    judge: &mut Judge,
+    wanted: Wanted,
+    rate: u32,
+    speeches: &[&Speech],
+    from_ms: f64,
+    heard: Vec<Heard>,
+) -> Figures {
     let from = (from_ms * f64::from(rate) / 1000.0) as usize;
     let delays_ms = heard.iter().flat_map(|heard| heard.delays_ms.iter().copied()).collect();
     let pairs: Vec<_> = heard
@@ -36,19 +43,20 @@ fn judged(judge: &mut Judge, rate: u32, speeches: &[&Speech], from_ms: f64, hear
         .zip(speeches)
         .map(|(heard, speech)| Pair { rate, said: &speech.said[from..], heard: heard.pcm })
         .collect();
-    Figures { score: Score::mean(&judge.scores(BOTH, &pairs)), delays_ms }
+    Figures { score: Score::mean(&judge.scores(wanted, &pairs)), delays_ms }
 }
 
 /// The three receivers of one weather on the way to the phone.
-struct Down {
-    gateway: Figures,
+pub(crate) struct Down {
+    pub(crate) gateway: Figures,
     forwarded: Figures,
-    bare: Figures,
+    pub(crate) bare: Figures,
     /// From spoken to leaving the gateway, ms.
     held_ms: Vec<f64>,
 }
 
-fn down(judge: &mut Judge, chain: Chain, weather: Weather, patterns: usize) -> Down {
+/// Lets all three receive the same: every recording in so many patterns of the weather.
+pub(crate) fn down(judge: &mut Judge, wanted: Wanted, chain: Chain, weather: Weather, patterns: usize) -> Down {
     let Chain { peer, phone, .. } = chain;
     let spoken = speeches(peer, phone, 1);
     let as_sent = speeches(peer, peer, 1);
@@ -72,9 +80,9 @@ fn down(judge: &mut Judge, chain: Chain, weather: Weather, patterns: usize) -> D
     let as_sent: Vec<_> = said.iter().map(|(_, speech)| *speech).collect();
     let (phone_rate, peer_rate) = (phone.sample_rate().hz(), peer.sample_rate().hz());
     Down {
-        gateway: judged(judge, phone_rate, &for_phone, 0.0, gateways),
-        forwarded: judged(judge, peer_rate, &as_sent, 0.0, forwards),
-        bare: judged(judge, phone_rate, &for_phone, 0.0, bares),
+        gateway: judged(judge, wanted, phone_rate, &for_phone, 0.0, gateways),
+        forwarded: judged(judge, wanted, peer_rate, &as_sent, 0.0, forwards),
+        bare: judged(judge, wanted, phone_rate, &for_phone, 0.0, bares),
         held_ms,
     }
 }
@@ -89,7 +97,7 @@ pub(crate) fn loss(judge: &mut Judge, patterns: usize) {
     let weathers: Vec<_> = random.chain(shares.map(Weather::Bursts)).collect();
     for chain in DOWN {
         for weather in &weathers {
-            let Down { gateway, forwarded, bare, held_ms } = down(judge, chain, *weather, patterns);
+            let Down { gateway, forwarded, bare, held_ms } = down(judge, BOTH, chain, *weather, patterns);
             let held = Figures { score: gateway.score, delays_ms: held_ms }.delay();
             let (a, b, c) = (gateway.score(), forwarded.score(), bare.score());
             println!("| {} | {} | {a} | {b} | {c} | {held} |", chain.name, weather.name());
@@ -106,7 +114,7 @@ pub(crate) fn jitter(judge: &mut Judge, patterns: usize) {
     let weathers: Vec<_> = waits.map(Weather::Overtaking).into_iter().chain(waits.map(Weather::Queue)).collect();
     for chain in DOWN {
         for weather in &weathers {
-            let Down { gateway, forwarded, bare, .. } = down(judge, chain, *weather, patterns);
+            let Down { gateway, forwarded, bare, .. } = down(judge, BOTH, chain, *weather, patterns);
             let (a, b, c) = (gateway.score(), forwarded.score(), bare.score());
             let (gateway, forwarded) = (gateway.delay(), forwarded.delay());
             println!("| {} | {} | {a} | {gateway} | {b} | {forwarded} | {c} |", chain.name, weather.name());
@@ -161,7 +169,7 @@ fn up(judge: &mut Judge, chain: Chain, weather: TcpWeather, patterns: usize) -> 
     }
     let rate = peer.sample_rate().hz();
     Up {
-        gateway: judged(judge, rate, &said, from_ms, gateways),
-        forwarded: judged(judge, rate, &said, from_ms, forwards),
+        gateway: judged(judge, BOTH, rate, &said, from_ms, gateways),
+        forwarded: judged(judge, BOTH, rate, &said, from_ms, forwards),
     }
 }
