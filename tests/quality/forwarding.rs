@@ -3,9 +3,11 @@
 
 use call_media::{
     codec::{Codec, SampleRate},
+    limits::SPEEX_QUALITY_TO_PHONE,
     resample::Resampler,
 };
-use gateway_tests::g711;
+use gateway_tests::{g711, libspeex};
+use speex_codec::Mode;
 
 use crate::{
     ears::Ear,
@@ -57,21 +59,36 @@ impl Transcoder {
 /// concealed. For a phone with another codec it is encoded and decoded once more, by libraries again.
 pub(crate) fn bare(peer: Codec, phone: Codec, packets: &[Vec<u8>], arrivals: &[Option<f64>]) -> Heard {
     let first = in_order_of_arrival(arrivals).first().map_or(0.0, |(at, n)| at - *n as f64 * FRAME_MS);
+    let turn_ms = |n: usize| n as f64 * FRAME_MS + first + BUFFER_MS;
+    let in_time = |n: usize| arrivals.get(n).copied().flatten().is_some_and(|at| at <= turn_ms(n));
     let mut ear = Ear::new(peer);
     let mut heard = Heard { pcm: Vec::new(), delays_ms: Vec::new() };
-    for (n, (payload, arrival)) in packets.iter().zip(arrivals).enumerate() {
-        let spoken_ms = n as f64 * FRAME_MS;
-        let turn_ms = spoken_ms + first + BUFFER_MS;
-        if arrival.is_some_and(|at| at <= turn_ms) {
+    for (n, payload) in packets.iter().enumerate() {
+        if in_time(n) {
             heard.pcm.extend(ear.hear(payload));
-            heard.delays_ms.push(turn_ms - spoken_ms);
+            heard.delays_ms.push(first + BUFFER_MS);
         } else {
-            heard.pcm.extend(ear.conceal());
+            heard.pcm.extend(ear.conceal(in_time(n + 1).then(|| &packets[n + 1][..])));
         }
     }
     if phone != peer {
-        assert_eq!(phone, Codec::Pcmu, "the one codec that phones here are transcoded to");
-        heard.pcm.iter_mut().for_each(|sample| *sample = g711::ulaw_decode(g711::ulaw_encode(*sample)));
+        heard.pcm = encoded_again(phone, &heard.pcm);
     }
     heard
+}
+
+/// Speech after a bare encoder and decoder of the phone's codec.
+fn encoded_again(phone: Codec, pcm: &[i16]) -> Vec<i16> {
+    if phone == Codec::Pcmu {
+        return pcm.iter().map(|sample| g711::ulaw_decode(g711::ulaw_encode(*sample))).collect();
+    }
+    assert_eq!(phone, Codec::SpeexWideband, "the one other codec that phones here are transcoded to");
+    let (mut encoder, mut ear, mut packet) = (libspeex::Encoder::new(Mode::Wideband), Ear::new(phone), Vec::new());
+    encoder.set_quality(SPEEX_QUALITY_TO_PHONE.into());
+    let frames = pcm.chunks_exact(Mode::Wideband.frame_samples());
+    let mut again = |frame| {
+        encoder.encode(frame, &mut packet);
+        ear.hear(&packet)
+    };
+    frames.flat_map(&mut again).collect()
 }

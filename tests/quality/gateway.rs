@@ -1,7 +1,7 @@
 //! The gateway's media core between the two phones, in virtual time.
 
 use call_media::{
-    codec::Codec,
+    codec::{Codec, OpusWishes},
     flv::AudioTag,
     path::{Input, MediaPath, Output, PathConfig},
     rtp::{RtpPacket, RtpTimestamp, RtpWriter},
@@ -47,7 +47,7 @@ fn phone_frame(at_ms: f64, output: &Output, first: usize, base: &mut Option<u32>
 pub(crate) fn uplink(phone: Codec, peer: Codec, payloads: &[Vec<u8>], arrivals: &[f64]) -> Vec<Frame> {
     let mut run = Run::new(peer, phone);
     for (n, (payload, at_ms)) in payloads.iter().zip(arrivals).enumerate() {
-        let body = [&[phone.info().flv_tag], payload.as_slice()].concat();
+        let body = [phone.info().flv_header, payload.as_slice()].concat();
         let timestamp_ms = 5000 + (n as f64 * FRAME_MS) as u32;
         run.feed(*at_ms, Input::PhoneAudio { timestamp_ms, body: &body });
     }
@@ -94,6 +94,7 @@ impl Run {
             receive: vec![format],
             telephone_event: None,
             receive_events: Vec::new(),
+            opus: OpusWishes::default(),
             comfort_noise: None,
             receive_comfort_noise: None,
             direction: Direction::SendRecv,

@@ -3,7 +3,7 @@
 //! ```text
 //! RTMP phone   plays by timestamps, 60 ms behind the first message; a message that comes after its turn stops the clock
 //!              until then (silence), and all later ones play that much later: nothing that came is thrown away, but a
-//!              message older than the one before it. What never comes is silence.
+//!              message older than the one before it. What never comes is silence (but for a phone that has Opus: see below).
 //! SIP phone    a jitter buffer of 60 ms that plays by RTP time; what comes after its turn is lost and concealed. Five
 //!              such in a row, or audio that would wait for 160 ms or more, start the buffer anew at 60 ms.
 //! ```
@@ -12,7 +12,10 @@
 
 use call_media::codec::Codec;
 
-use crate::{ears::Ear, network::FRAME_MS};
+use crate::{
+    ears::{Ear, rate_of},
+    network::FRAME_MS,
+};
 
 /// The buffer of either phone when it starts.
 pub(crate) const BUFFER_MS: f64 = 60.0;
@@ -59,10 +62,26 @@ pub(crate) fn rtmp_phone(codec: Codec, frames: &[Frame], length_ms: f64) -> Hear
         }
         offset = offset.max(frame.at_ms - frame.spoken_ms);
         clock = Some((offset, frame.spoken_ms));
+        // A phone that has Opus is no Flash Player: it fills gaps with what the packet behind them knows of it.
+        let lost = if codec == Codec::Opus { frames_between(newest, frame.spoken_ms) } else { 0 };
+        for number in (1..=lost).rev() {
+            let pcm = ear.conceal((number == 1).then_some(&frame.payload[..]));
+            let at_ms = offset + frame.spoken_ms - f64::from(number) * FRAME_MS;
+            played.push(Played { at_ms, spoken_ms: None, pcm });
+        }
         let pcm = ear.hear(&frame.payload);
         played.push(Played { at_ms: offset + frame.spoken_ms, spoken_ms: Some(frame.spoken_ms), pcm });
     }
     lay_out(codec, played, 0.0, length_ms)
+}
+
+/// Frames that are missing between two, at most six.
+fn frames_between(before_ms: f64, after_ms: f64) -> u32 {
+    if before_ms.is_finite() {
+        (((after_ms - before_ms) / FRAME_MS).round() as u32).saturating_sub(1).min(6)
+    } else {
+        0
+    }
 }
 
 /// The SIP phone. What was spoken before `judged_from_ms` is left out of the judgement.
@@ -79,7 +98,7 @@ pub(crate) fn sip_phone(codec: Codec, frames: &[Frame], judged_from_ms: f64, len
         }
         let (spoken_ms, pcm) = match buffer.take(tick) {
             Some(frame) => (Some(frame.spoken_ms), ear.hear(&frame.payload)),
-            None => (None, ear.conceal()),
+            None => (None, ear.conceal(None)),
         };
         played.push(Played { at_ms: tick, spoken_ms, pcm });
         tick += FRAME_MS;
@@ -125,7 +144,7 @@ impl<'a> FixedBuffer<'a> {
 
 /// Puts what was played on the timeline of what was spoken, moved by the delay of most of it.
 fn lay_out(codec: Codec, played: Vec<Played>, from_ms: f64, length_ms: f64) -> Heard {
-    let per_ms = f64::from(codec.sample_rate().hz()) / 1000.0;
+    let per_ms = f64::from(rate_of(codec).hz()) / 1000.0;
     let spoken = |frame: &Played| frame.spoken_ms.filter(|spoken| *spoken >= from_ms);
     let delays_ms: Vec<f64> =
         played.iter().filter_map(|frame| spoken(frame).map(|spoken| frame.at_ms - spoken)).collect();

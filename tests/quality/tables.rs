@@ -2,6 +2,7 @@
 
 use crate::{
     chains::{Chain, DOWN, Speech, UP, speeches},
+    ears::rate_of,
     forwarding, gateway,
     judge::{Judge, Pair, Score, Wanted},
     network::{FRAME_MS, TcpWeather, Weather},
@@ -49,7 +50,8 @@ fn judged(
 /// The three receivers of one weather on the way to the phone.
 pub(crate) struct Down {
     pub(crate) gateway: Figures,
-    forwarded: Figures,
+    /// What siprtmp has the codecs for.
+    forwarded: Option<Figures>,
     pub(crate) bare: Figures,
     /// From spoken to leaving the gateway, ms.
     held_ms: Vec<f64>,
@@ -71,17 +73,19 @@ pub(crate) fn down(judge: &mut Judge, wanted: Wanted, chain: Chain, weather: Wea
             let frames = gateway::downlink(peer, phone, &speech.packets, &arrivals);
             held_ms.extend(frames.iter().map(|frame| frame.at_ms - frame.spoken_ms));
             gateways.push(rtmp_phone(phone, &frames, length_ms));
-            forwards.push(rtmp_phone(peer, &forwarding::downlink(&speech.packets, &arrivals), length_ms));
+            if chain.siprtmp_has_it() {
+                forwards.push(rtmp_phone(peer, &forwarding::downlink(&speech.packets, &arrivals), length_ms));
+            }
             bares.push(forwarding::bare(peer, phone, &speech.packets, &arrivals));
             said.push((speech, &as_sent[number]));
         }
     }
     let for_phone: Vec<_> = said.iter().map(|(speech, _)| *speech).collect();
     let as_sent: Vec<_> = said.iter().map(|(_, speech)| *speech).collect();
-    let (phone_rate, peer_rate) = (phone.sample_rate().hz(), peer.sample_rate().hz());
+    let (phone_rate, peer_rate) = (rate_of(phone).hz(), rate_of(peer).hz());
     Down {
         gateway: judged(judge, wanted, phone_rate, &for_phone, 0.0, gateways),
-        forwarded: judged(judge, wanted, peer_rate, &as_sent, 0.0, forwards),
+        forwarded: chain.siprtmp_has_it().then(|| judged(judge, wanted, peer_rate, &as_sent, 0.0, forwards)),
         bare: judged(judge, wanted, phone_rate, &for_phone, 0.0, bares),
         held_ms,
     }
@@ -99,7 +103,8 @@ pub(crate) fn loss(judge: &mut Judge, patterns: usize) {
         for weather in &weathers {
             let Down { gateway, forwarded, bare, held_ms } = down(judge, BOTH, chain, *weather, patterns);
             let held = Figures { score: gateway.score, delays_ms: held_ms }.delay();
-            let (a, b, c) = (gateway.score(), forwarded.score(), bare.score());
+            let (a, c) = (gateway.score(), bare.score());
+            let b = forwarded.as_ref().map_or("–".into(), Figures::score);
             println!("| {} | {} | {a} | {b} | {c} | {held} |", chain.name, weather.name());
         }
     }
@@ -115,8 +120,9 @@ pub(crate) fn jitter(judge: &mut Judge, patterns: usize) {
     for chain in DOWN {
         for weather in &weathers {
             let Down { gateway, forwarded, bare, .. } = down(judge, BOTH, chain, *weather, patterns);
-            let (a, b, c) = (gateway.score(), forwarded.score(), bare.score());
-            let (gateway, forwarded) = (gateway.delay(), forwarded.delay());
+            let (a, c) = (gateway.score(), bare.score());
+            let b = forwarded.as_ref().map_or("–".into(), Figures::score);
+            let (gateway, forwarded) = (gateway.delay(), forwarded.as_ref().map_or("–".into(), Figures::delay));
             println!("| {} | {} | {a} | {gateway} | {b} | {forwarded} | {c} |", chain.name, weather.name());
         }
     }
@@ -167,7 +173,7 @@ fn up(judge: &mut Judge, chain: Chain, weather: TcpWeather, patterns: usize) -> 
             said.push(speech);
         }
     }
-    let rate = peer.sample_rate().hz();
+    let rate = rate_of(peer).hz();
     Up {
         gateway: judged(judge, BOTH, rate, &said, from_ms, gateways),
         forwarded: judged(judge, BOTH, rate, &said, from_ms, forwards),

@@ -21,6 +21,8 @@ pub mod g711;
 pub mod gateway;
 pub mod injector;
 #[allow(unsafe_code)]
+pub mod libopus;
+#[allow(unsafe_code)]
 pub mod libspeex;
 pub mod network;
 pub mod ogg;
