@@ -5,15 +5,16 @@
 //! holds no address of its own memory and shares nothing, so it may move between threads.
 #![allow(unsafe_code)]
 
-use std::ptr::{NonNull, null};
+use std::ptr::NonNull;
 
 use super::{CodecError, SampleRate};
-use crate::limits::{MAX_OPUS_PACKET_BYTES, OPUS_COMPLEXITY, OPUS_EXPECTED_LOSS};
+use crate::{
+    limits::{MAX_OPUS_PACKET_BYTES, OPUS_COMPLEXITY, OPUS_EXPECTED_LOSS},
+    plc::Concealer,
+};
 
 /// The longest packet, milliseconds (RFC 7587 section 4.2).
 const LONGEST_MS: u32 = 120;
-/// What concealment and redundancy count in: 2.5 ms.
-const STEPS_A_SECOND: u32 = 400;
 
 /// What the receiver of our Opus asked for in its `a=fmtp` (RFC 7587 section 6.1). The default is that of the RFC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,10 +76,35 @@ pub fn packet_length(packet: &[u8]) -> Result<u32, CodecError> {
     if length == 0 || length > 48 * LONGEST_MS { Err(CodecError::Malformed) } else { Ok(length) }
 }
 
-/// A decoder of one channel.
+/// Whether a packet of one frame carries the frame before it once more: the flag behind the voice activity flags at the
+/// start of the SILK part (RFC 6716 section 4.2.3), here of one frame of 10 or 20 ms.
+fn has_redundancy(packet: &[u8]) -> bool {
+    let &[toc, silk, _, ..] = packet else { return false };
+    let (is_silk, short, stereo, one_frame) =
+        (toc >> 3 < 16, toc >> 3 >= 12 || toc >> 3 & 3 < 2, toc & 4 != 0, toc & 3 == 0);
+    let flags = if stereo { 0b0101_0000 } else { 0b0100_0000 };
+    is_silk && short && one_frame && silk & flags == flags
+}
+
+/// Whether a packet says only that its time is a pause (discontinuous transmission): no frame of more than one byte.
+fn is_pause(packet: &[u8]) -> bool {
+    match packet {
+        [] => true,
+        [toc, frames @ ..] => match toc & 3 {
+            0 => frames.len() <= 1,
+            1 => frames.len() <= 2,
+            _ => false,
+        },
+    }
+}
+
+/// A decoder of one channel. What is missing is concealed by [`Concealer`], not by libopus: the translation of libopus
+/// 1.3.1's concealment (`silk_PLC_conceal` of unsafe-libopus 0.2.0) takes the lower bound of 16 bits for 32768, so that
+/// every sample comes out as 32767, and leaves that in the decoder's memory.
 pub struct OpusDecoder {
     state: NonNull<unsafe_libopus::OpusDecoder>,
     rate: SampleRate,
+    concealer: Concealer,
 }
 
 // SAFETY: the state is plain memory that only this value points to; nothing in it is bound to a thread.
@@ -93,7 +119,8 @@ impl OpusDecoder {
         let mut error = 0;
         // SAFETY: `error` outlives the call, which allocates the state and says null if it cannot be made.
         let state = unsafe { unsafe_libopus::opus_decoder_create(rate.hz() as i32, 1, &mut error) };
-        Self { state: NonNull::new(state).expect("8, 16 and 48 kHz of one channel are always possible"), rate }
+        let state = NonNull::new(state).expect("8, 16 and 48 kHz of one channel are always possible");
+        Self { state, rate, concealer: Concealer::new(rate) }
     }
 
     /// Samples a second that come out.
@@ -107,31 +134,41 @@ impl OpusDecoder {
         if packet.len() > MAX_OPUS_PACKET_BYTES {
             return Err(CodecError::Malformed);
         }
-        self.run(Some(packet), samples as usize, false, out)
+        if is_pause(packet) {
+            self.concealer.conceal(samples as usize, out);
+            return Ok(());
+        }
+        self.hear(packet, samples as usize, false, out)
     }
 
-    /// Appends `samples` that hide what was lost, leading over to the packet `next` by its redundancy for the packet
-    /// before it, if both are there. `samples` is a multiple of 2.5 ms.
+    /// Appends `samples` that hide what was lost; the last of them from the redundancy of the packet `next`, which is right
+    /// behind, if it has some.
     pub fn conceal(&mut self, samples: usize, next: Option<&[u8]>, out: &mut Vec<i16>) {
-        let step = (self.rate.hz() / STEPS_A_SECOND) as usize;
-        let samples = samples.next_multiple_of(step).min(self.rate.samples_in_ms(LONGEST_MS));
-        let next = next.filter(|packet| packet.len() <= MAX_OPUS_PACKET_BYTES && packet_length(packet).is_ok());
-        let redundant = next.is_some() && self.run(next, samples, true, out).is_ok();
-        if !redundant && self.run(None, samples, false, out).is_err() {
-            out.extend(std::iter::repeat_n(0, samples));
+        let samples = samples.min(self.rate.samples_in_ms(LONGEST_MS));
+        let told =
+            next.filter(|packet| packet.len() <= MAX_OPUS_PACKET_BYTES && has_redundancy(packet)).and_then(|packet| {
+                let length = packet_length(packet).ok()? / (48_000 / self.rate.hz());
+                Some((packet, length as usize)).filter(|_| length as usize <= samples)
+            });
+        let Some((packet, length)) = told else { return self.concealer.conceal(samples, out) };
+        self.concealer.conceal(samples - length, out);
+        if self.hear(packet, length, true, out).is_err() {
+            self.concealer.conceal(length, out);
         }
     }
 
-    fn run(
-        &mut self,
-        packet: Option<&[u8]>,
-        samples: usize,
-        redundancy: bool,
-        out: &mut Vec<i16>,
-    ) -> Result<(), CodecError> {
+    /// Decodes, and blends the beginning into what was invented before it.
+    fn hear(&mut self, packet: &[u8], samples: usize, redundancy: bool, out: &mut Vec<i16>) -> Result<(), CodecError> {
+        let start = out.len();
+        self.run(packet, samples, redundancy, out)?;
+        self.concealer.heard(&mut out[start..]);
+        Ok(())
+    }
+
+    fn run(&mut self, packet: &[u8], samples: usize, redundancy: bool, out: &mut Vec<i16>) -> Result<(), CodecError> {
         let start = out.len();
         out.resize(start + samples, 0);
-        let (data, length) = packet.map_or((null(), 0), |packet| (packet.as_ptr(), packet.len() as i32));
+        let (data, length) = (packet.as_ptr(), packet.len() as i32);
         let room = out[start..].as_mut_ptr();
         // SAFETY: the state is alive and ours alone; `data` holds `length` bytes that are only read; `room` has space for
         // `samples` samples, and libopus writes at most as many as it is told.
@@ -144,6 +181,7 @@ impl OpusDecoder {
 
     /// Forgets the past: the next packet starts a stream.
     pub fn reset(&mut self) {
+        self.concealer = Concealer::new(self.rate);
         // SAFETY: the state is alive and ours alone; this request takes no argument.
         unsafe {
             unsafe_libopus::opus_decoder_ctl_impl(
@@ -278,7 +316,7 @@ fn bandwidth(playback_hz: u32) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Random, band_distance_db, voice};
+    use crate::testing::{Random, band_distance_db, rms, voice};
 
     const RATES: [SampleRate; 3] = [SampleRate::Hz8000, SampleRate::Hz16000, SampleRate::Hz48000];
 
@@ -313,13 +351,13 @@ mod tests {
     fn redundancy_brings_back_what_concealment_can_only_guess() {
         let rate = SampleRate::Hz16000;
         let speech = voice(rate, 6000, 5);
+        let wishes = OpusWishes { redundancy: true, ..OpusWishes::default() };
+        let packets = packets(rate, &wishes, &speech, 20);
         let heard = |redundancy: bool| {
-            let wishes = OpusWishes { redundancy, ..OpusWishes::default() };
-            let packets = packets(rate, &wishes, &speech, 20);
             let (mut decoder, mut out) = (OpusDecoder::new(rate), Vec::new());
             for (n, packet) in packets.iter().enumerate() {
                 match packets.get(n + 1) {
-                    Some(next) if n % 5 == 3 => decoder.conceal(320, Some(next.as_slice()), &mut out),
+                    Some(next) if n % 5 == 3 => decoder.conceal(320, redundancy.then_some(&next[..]), &mut out),
                     _ => decoder.decode(packet, &mut out).unwrap(),
                 }
             }
@@ -330,6 +368,40 @@ mod tests {
         let distance = |redundancy| band_distance_db(&speech, &heard(redundancy)[delay..], rate);
         let (with, without) = (distance(true), distance(false));
         assert!(with < without - 0.3, "{with:.2} dB with, {without:.2} dB without");
+    }
+
+    #[test]
+    fn what_is_invented_is_no_louder_than_what_was_said_nor_is_what_follows() {
+        for rate in RATES {
+            let speech = voice(rate, 4000, 5);
+            let loudest = |pcm: &[i16]| pcm.chunks(rate.samples_in_ms(20)).map(rms).fold(0.0, f64::max);
+            let packets = packets(rate, &OpusWishes::default(), &speech, 20);
+            let (mut decoder, mut out) = (OpusDecoder::new(rate), Vec::new());
+            for (n, packet) in packets.iter().enumerate() {
+                match n % 10 {
+                    5 | 6 => decoder.conceal(rate.samples_in_ms(20), None, &mut out),
+                    _ => decoder.decode(packet, &mut out).unwrap(),
+                }
+            }
+            assert_eq!(out.len(), speech.len());
+            let (said, heard) = (loudest(&speech), loudest(&out));
+            assert!(heard < 1.2 * said, "{rate:?}: {heard:.0} of {said:.0}");
+        }
+    }
+
+    #[test]
+    fn a_packet_that_only_says_pause_is_as_quiet_as_the_background() {
+        let rate = SampleRate::Hz16000;
+        let wishes = OpusWishes { pauses: true, ..OpusWishes::default() };
+        let mut pcm = voice(rate, 2000, 5);
+        pcm.extend(vec![0; rate.samples_in_ms(3000)]);
+        let packets = packets(rate, &wishes, &pcm, 20);
+        let (mut decoder, mut out) = (OpusDecoder::new(rate), Vec::new());
+        for packet in &packets {
+            decoder.decode(packet, &mut out).unwrap();
+        }
+        assert!(packets.iter().filter(|packet| is_pause(packet)).count() > 100);
+        assert!(out[rate.samples_in_ms(3000)..].iter().all(|sample| sample.abs() < 300));
     }
 
     #[test]
