@@ -78,17 +78,17 @@ fn recordings(codec: Codec, times: usize) -> Vec<Vec<i16>> {
 /// Opus is libopus at its defaults, 16 kHz and 24 kbit/s, with redundancy against the loss of every tenth packet; the others
 /// are the gateway's own encoders.
 fn packets(codec: Codec, pcm: &[i16]) -> Vec<Vec<u8>> {
-    let mut encode: Box<dyn FnMut(&[i16], &mut Vec<u8>)> = if codec == Codec::Opus {
+    let frames = pcm.chunks_exact(rate_of(codec).samples_in_ms(20));
+    if codec == Codec::Opus {
         let mut encoder = libopus::Encoder::new(rate_of(codec).hz(), 24_000, 10);
-        Box::new(move |frame, packet| encoder.encode(frame, packet))
-    } else {
-        let mut encoder = Encoder::new(codec);
-        Box::new(move |frame, packet| encoder.encode(frame, packet).expect("a whole frame"))
-    };
-    let packet_of = |frame| {
-        let mut packet = Vec::new();
-        encode(frame, &mut packet);
-        packet
-    };
-    pcm.chunks_exact(rate_of(codec).samples_in_ms(20)).map(packet_of).collect()
+        return frames.map(|frame| packet(|packet| encoder.encode(frame, packet))).collect();
+    }
+    let mut encoder = Encoder::new(codec);
+    frames.map(|frame| packet(|packet| encoder.encode(frame, packet).expect("a whole frame"))).collect()
+}
+
+fn packet(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut packet = Vec::new();
+    write(&mut packet);
+    packet
 }
