@@ -100,6 +100,7 @@ impl App {
             directory: Directory::new(config.max_phones_per_address),
             metrics: Metrics::leak(),
             limits: config.limits,
+            codecs: config.codecs.clone(),
             access: WebAccess::new(
                 config.token_secrets.clone(),
                 config.web_accounts.clone(),

@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use phone_agent::CodecWord;
 use rtmp_session::Limits;
 
 mod command_line;
@@ -20,7 +21,7 @@ pub(crate) mod web;
 pub use command_line::CommandLine;
 pub use proxies::{ForwardedHeader, Network};
 pub use settings::{Secret, TokenSecret, User, WebAccount};
-pub use values::{DomainName, ExternalIp, Listen, LogFormat, PortRange, ProxyUri, SipListen, ValueError};
+pub use values::{CodecName, DomainName, ExternalIp, Listen, LogFormat, PortRange, ProxyUri, SipListen, ValueError};
 pub use web::{FrameAncestor, WebOrigin};
 
 use command_line::Subcommand;
@@ -73,6 +74,8 @@ pub struct Config {
     pub failed_connects: u32,
     /// After which time one more may fail.
     pub failed_connect_interval: Duration,
+    /// Codecs of calls without a list, in order of preference; `None`: the order of the house.
+    pub codecs: Option<Vec<CodecWord>>,
     /// How log lines look.
     pub log_format: LogFormat,
     /// Whether SIP and RTMP messages are logged.
@@ -233,6 +236,7 @@ impl Config {
             workers,
             failed_connects,
             failed_connect_interval,
+            codecs: codecs(settings.codecs)?,
             log_format: settings.log_format.unwrap_or_default(),
             debug: settings.debug.unwrap_or(false),
             limits: session_limits(&settings.limits)?,
@@ -270,6 +274,18 @@ impl Config {
         let _ = writeln!(text, "  Domain {}: {who}", self.local_domain);
         text
     }
+}
+
+/// At least one, each once.
+fn codecs(names: Option<Vec<CodecName>>) -> Result<Option<Vec<CodecWord>>, ConfigError> {
+    let Some(names) = names else { return Ok(None) };
+    let words: Vec<CodecWord> = names.into_iter().map(|CodecName(word)| word).collect();
+    let twice = (1..words.len()).any(|at| words[..at].contains(&words[at]));
+    if words.is_empty() || twice {
+        let message = "name at least one codec, and each once".into();
+        return Err(ConfigError::Option { key: "codecs", message });
+    }
+    Ok(Some(words))
 }
 
 /// More threads than any machine has cores.

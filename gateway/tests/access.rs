@@ -204,7 +204,7 @@ async fn a_call_beyond_the_limit_is_told_at_once_when_to_try_again() {
 async fn a_token_is_good_once_if_it_has_an_id_and_its_phone_keeps_to_its_bounds() {
     let (registrar, bob) = (Peer::new().await, Peer::new().await);
     let address = format!("alice@{}", registrar.address());
-    let account = WebAccount { address: address.clone(), login: None, password: "wonderland".into() };
+    let account = WebAccount { address: address.clone(), login: None, password: "wonderland".into(), codecs: None };
     let gateway = Running::with(|config| {
         config.token_secrets = vec![TokenSecret { id: None, secret: Secret(SECRET.into()) }];
         config.web_accounts = vec![account];

@@ -270,8 +270,12 @@ fn token(address: &str, secret: &str, seconds: u64) -> String {
 async fn a_token_registers_with_the_credentials_of_the_configuration_and_a_password_is_not_taken() {
     let peer = Peer::new().await;
     let address = format!("alice@{}", peer.address());
-    let account =
-        WebAccount { address: address.clone(), login: Some("alice-auth".into()), password: "wonderland".into() };
+    let account = WebAccount {
+        address: address.clone(),
+        login: Some("alice-auth".into()),
+        password: "wonderland".into(),
+        codecs: None,
+    };
     let gateway = Running::with(|config| {
         config.token_secrets = vec![TokenSecret { id: None, secret: Secret(SECRET.into()) }];
         config.web_accounts = vec![account];

@@ -176,7 +176,7 @@ fn video_phone_begins(script: &mut Script, host: &str) {
 fn video_phone_invites(script: &mut Script, host: &str) {
     let bob = format!("sip:bob@{host}");
     script.call("invite", &texts(&[&[&bob[..]], VIDEO_PHONE_WORDS].concat()));
-    script.peer("is called: 96 speex/16000, 98 speex/8000, 0 pcmu/8000, 8 pcma/8000, 101 telephone-event/8000, 100 telephone-event/16000, 13 cn/8000");
+    script.peer("is called: 96 speex/16000, 98 speex/8000, 0 pcmu/8000, 8 pcma/8000, 101 telephone-event/8000, 100 telephone-event/16000");
     script.peer("rings");
     script.tells("ringing", &["\"180 Ringing\""]);
 }
@@ -283,7 +283,7 @@ fn video_io_begins(script: &mut Script, host: &str) {
 fn video_io_invites(script: &mut Script, host: &str) {
     script.call("invite", &[text(&format!("sip:bob@{host}"))]);
     // "narrowband" swaps the two Speex formats, not their places.
-    script.peer("is called: 96 speex/8000, 98 speex/16000, 0 pcmu/8000, 8 pcma/8000, 101 telephone-event/8000, 100 telephone-event/16000, 13 cn/8000");
+    script.peer("is called: 96 speex/8000, 9 g722/8000, 98 speex/16000, 0 pcmu/8000, 8 pcma/8000, 111 opus/48000/2, 101 telephone-event/8000, 100 telephone-event/16000, 106 telephone-event/48000, 13 cn/8000");
     script.peer("rings");
     script.tells("ringing", &["\"180 Ringing\""]);
 }

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use crate::{
-    Account, Rights, SpeexRate,
+    Account, Rights,
     destination::{Address, check_name, quoted},
+    words::{self, Preferences},
 };
 
 /// Who the agent is.
@@ -12,7 +13,7 @@ use crate::{
 pub(crate) struct Identity {
     pub(crate) address: Address,
     display_name: Option<String>,
-    pub(crate) rate: SpeexRate,
+    pub(crate) preferences: Preferences,
     /// A password was given: REGISTER (contract section 2).
     pub(crate) registers: bool,
     pub(crate) rights: Rights,
@@ -27,10 +28,15 @@ impl Identity {
         for (name, value) in named {
             check_name(value.as_deref().unwrap_or_default()).map_err(|error| format!("bad {name}: {error}"))?;
         }
+        let preferences =
+            Preferences { rate: account.rate, codecs: account.codecs.clone(), plays_opus: account.plays_opus };
+        if words::everything(&preferences).is_none() {
+            return Err("no audio codec in the list that can be used".to_owned());
+        }
         Ok(Self {
             address,
             display_name: account.display_name.clone().filter(|name| !name.trim().is_empty()),
-            rate: account.rate,
+            preferences,
             registers: account.password.as_ref().is_some_and(|password| !password.is_empty()),
             rights: account.rights.clone(),
         })
@@ -54,6 +60,8 @@ impl fmt::Debug for Account {
             .field("password", &self.password.as_ref().map(|_| "..."))
             .field("display_name", &self.display_name)
             .field("rate", &self.rate)
+            .field("codecs", &self.codecs)
+            .field("plays_opus", &self.plays_opus)
             .field("rights", &self.rights)
             .finish()
     }

@@ -17,6 +17,10 @@ pub struct Account {
     pub display_name: Option<String>,
     /// Which Speex rate comes first in the default offer.
     pub rate: SpeexRate,
+    /// Codecs of calls without a list, in order of preference; `None`: the order of the house.
+    pub codecs: Option<Vec<CodecWord>>,
+    /// The phone plays Opus (Enhanced RTMP), and would rather have it than anything else.
+    pub plays_opus: bool,
     /// What it may do.
     pub rights: Rights,
 }
@@ -46,6 +50,14 @@ pub enum CodecWord {
     Ulaw,
     /// G.711 A-law on the SIP side, Speex on the phone's.
     Alaw,
+    /// Speex 32 kHz on the SIP side, Speex 16 kHz on the phone's.
+    UltraWideband,
+    /// G.722 on the SIP side, Speex on the phone's.
+    G722,
+    /// Opus on the SIP side, and on the phone's if it plays it.
+    Opus,
+    /// Linear audio of 16 and 8 kHz on the SIP side, Speex on the phone's.
+    L16,
     /// telephone-event.
     Dtmf,
     /// H.264 video (not bridged yet: its m= line is not offered).
@@ -188,7 +200,7 @@ pub enum Indication {
 /// The two arguments of `accepted` (contract section 7).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AcceptedCodecs {
-    /// `speex`, `pcmu`, `pcma`, `default` or null.
+    /// `speex`, `pcmu`, `pcma`, `opus`, `default` or null.
     pub audio: Option<&'static str>,
     /// `h264`, `default` or null.
     pub video: Option<&'static str>,

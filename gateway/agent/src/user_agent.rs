@@ -17,7 +17,7 @@ use call_media::{
 
 use crate::{
     Account, CallHandle, CodecWord, Command, Indication, MessageHandle, MessageTarget, SipAction, SipEvent, SipStatus,
-    SpeexRate, Topics,
+    Topics,
     account::Identity,
     call::{Call, Incoming, Inviting, Leave, Leaving, Leg, Side},
     context::Context,
@@ -28,7 +28,7 @@ use crate::{
     presses::Way,
     reason,
     registration::Registration,
-    words,
+    words::{self, Preferences},
 };
 
 /// What comes in.
@@ -181,8 +181,8 @@ impl UserAgent {
             Command::Connect(account) => self.connect(now, &account),
             Command::Invite { destination, codecs, rtp } => self.invite(now, &destination, codecs, rtp),
             Command::Accept { codecs, rtp } => {
-                let (rate, id) = (self.rate(), self.next_session_id());
-                self.with_call(now, |call, ctx| call.accept(ctx, codecs, rate, rtp, id));
+                let (preferences, id) = (self.preferences(), self.next_session_id());
+                self.with_call(now, |call, ctx| call.accept(ctx, codecs, &preferences, rtp, id));
             }
             Command::Reject { reason } => self.with_call(now, |call, ctx| call.reject(ctx, reason.as_deref())),
             Command::Bye => self.with_call(now, |call, ctx| call.leave(ctx, Leave::Bye)),
@@ -250,12 +250,14 @@ impl UserAgent {
         if most.is_some_and(|most| self.calls_made >= most) {
             return Err("403 No more calls are allowed".to_owned());
         }
-        let capabilities = words::capabilities(words.as_deref(), self.rate())
+        let preferences = self.preferences();
+        let capabilities = words::capabilities(words.as_deref(), &preferences)
             .ok_or_else(|| "no audio codec in the list that can be used".to_owned())?;
         let local = LocalSession::new(self.next_session_id(), rtp, capabilities);
         self.calls_made += 1;
         let call = CallHandle(self.calls_made * 2 - 1);
-        Ok((Leg { call, side: Side::Caller, local, words }, target))
+        let plays_opus = preferences.plays_opus;
+        Ok((Leg { call, side: Side::Caller, local, words, plays_opus }, target))
     }
 
     /// A destination as the phone wrote it, or what is wrong with it.
@@ -351,7 +353,8 @@ impl UserAgent {
                 if self.is_busy() {
                     Some(reason::busy())
                 } else {
-                    let check = |offer: &String| LocalSession::check_offer(offer, &words::everything(identity.rate));
+                    let ours = words::everything(&identity.preferences).expect("the account was checked");
+                    let check = |offer: &String| LocalSession::check_offer(offer, &ours);
                     sdp.as_ref().and_then(|offer| check(offer).err()).map(|error| reason::refusal(&error))
                 }
             }
@@ -436,8 +439,8 @@ impl UserAgent {
         self.call.handle().is_some() || self.leaving.len() >= MAX_LEAVING
     }
 
-    fn rate(&self) -> SpeexRate {
-        self.identity.as_ref().map_or(SpeexRate::default(), |identity| identity.rate)
+    fn preferences(&self) -> Preferences {
+        self.identity.as_ref().map_or_else(Preferences::default, |identity| identity.preferences.clone())
     }
 
     fn call_length(&self) -> Option<Duration> {

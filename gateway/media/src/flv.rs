@@ -91,6 +91,15 @@ fn skip_modifier(bytes: &[u8]) -> Option<(u8, &[u8])> {
     Some((types & 0x0F, rest))
 }
 
+/// What a stream of Opus begins with (Enhanced RTMP, SequenceStart): the identification header of RFC 7845 section 5.1, one
+/// channel, nothing to skip, no gain. The rate in it only says what went in, 48 kHz at most.
+pub const OPUS_SEQUENCE_START: &[u8] = b"\x90OpusOpusHead\x01\x01\x00\x00\x80\xBB\x00\x00\x00\x00\x00";
+
+/// Whether the body of an audio message is a packet of Opus.
+pub fn is_opus(body: &[u8]) -> bool {
+    matches!(AudioTag::parse(body), AudioTag::Packet { codec: Codec::Opus, .. })
+}
+
 /// What a SoundFormat is called, for log lines and rejections.
 pub fn sound_format_name(format: u8) -> &'static str {
     match format {
@@ -165,6 +174,9 @@ mod tests {
         assert_eq!(AudioTag::parse(&long), packet);
         assert_eq!(AudioTag::parse(b"\x90OpusOpusHead"), AudioTag::Silence);
         assert_eq!(AudioTag::parse(b"\x92Opus"), AudioTag::Silence);
+        assert_eq!(AudioTag::parse(OPUS_SEQUENCE_START), AudioTag::Silence);
+        assert!(is_opus(b"\x91Opus\x78\x01\x02") && !is_opus(OPUS_SEQUENCE_START) && !is_opus(b"\xB2\x01"));
+        assert_eq!(OPUS_SEQUENCE_START.len(), 5 + 19);
     }
 
     #[test]

@@ -99,6 +99,9 @@ impl WebAccess {
             login: known.login.clone(),
             password: Some(known.password.clone()),
             rights,
+            codecs: account
+                .codecs
+                .or_else(|| known.codecs.as_ref().map(|names| names.iter().map(|name| name.0).collect())),
             ..account
         })
     }
@@ -156,6 +159,7 @@ mod tests {
             address: "alice@example.com".into(),
             login: Some("alice-auth".into()),
             password: "wonderland".into(),
+            codecs: None,
         };
         let secrets = vec![secret(None, SECRET), secret(Some("new"), NEW_SECRET)];
         WebAccess::new(secrets, vec![alice], tokens_only)
@@ -168,6 +172,8 @@ mod tests {
             password: password.map(Into::into),
             display_name: Some("Alice".into()),
             rate: phone_agent::SpeexRate::Wideband,
+            codecs: None,
+            plays_opus: false,
             rights: phone_agent::Rights::default(),
         };
         access.exchange(account, UNIX_EPOCH + Duration::from_secs(NOW))

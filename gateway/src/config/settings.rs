@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::{
-    DomainName, ExternalIp, ForwardedHeader, FrameAncestor, Listen, LogFormat, Network, PortRange, ProxyUri, SipListen,
-    WebOrigin,
+    CodecName, DomainName, ExternalIp, ForwardedHeader, FrameAncestor, Listen, LogFormat, Network, PortRange, ProxyUri,
+    SipListen, WebOrigin,
 };
 
 /// One source's options. `None` leaves the word to the next source.
@@ -73,6 +73,10 @@ pub(super) struct Settings {
     /// Seconds after which one more may fail [default: 10].
     #[arg(long, value_name = "S", env = "RTMP_SIP_GATEWAY_FAILED_CONNECT_SECONDS")]
     pub(super) failed_connect_seconds: Option<u64>,
+    /// Codecs of calls for which the phone gives no list, in order of preference [default: wideband, g722, narrowband, pcmu,
+    /// pcma, opus].
+    #[arg(long, value_name = "NAME", env = "RTMP_SIP_GATEWAY_CODECS", value_delimiter = ',')]
+    pub(super) codecs: Option<Vec<CodecName>>,
     /// How log lines look [default: text].
     #[arg(long, value_name = "FORMAT", env = "RTMP_SIP_GATEWAY_LOG_FORMAT")]
     pub(super) log_format: Option<LogFormat>,
@@ -126,6 +130,8 @@ pub struct WebAccount {
     pub login: Option<String>,
     /// Digest password.
     pub password: String,
+    /// Codecs of its calls, in order of preference, before those of the gateway.
+    pub codecs: Option<Vec<CodecName>>,
 }
 
 impl std::fmt::Debug for WebAccount {
@@ -193,6 +199,7 @@ impl Settings {
             workers: self.workers.or(other.workers),
             failed_connects: self.failed_connects.or(other.failed_connects),
             failed_connect_seconds: self.failed_connect_seconds.or(other.failed_connect_seconds),
+            codecs: self.codecs.or(other.codecs),
             log_format: self.log_format.or(other.log_format),
             debug: self.debug.or(other.debug),
             password_arguments: self.password_arguments.or(other.password_arguments),

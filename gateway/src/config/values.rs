@@ -5,7 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use phone_agent::CodecWord;
 use serde::Deserialize;
+
+use crate::phone::dialect;
 
 /// What is wrong with a value, and what is allowed instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -15,6 +18,19 @@ pub struct ValueError(String);
 impl ValueError {
     pub(super) fn new(text: String) -> ValueError {
         ValueError(text)
+    }
+}
+
+/// A codec to prefer, by the word that phones use for it (docs/codecs.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct CodecName(pub CodecWord);
+
+impl FromStr for CodecName {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        dialect::preference(text.trim()).map(CodecName).map_err(ValueError)
     }
 }
 
@@ -203,7 +219,7 @@ macro_rules! try_from_string {
     )*};
 }
 
-try_from_string!(Listen, SipListen, PortRange, ExternalIp, DomainName, ProxyUri);
+try_from_string!(CodecName, Listen, SipListen, PortRange, ExternalIp, DomainName, ProxyUri);
 
 #[cfg(test)]
 mod tests {

@@ -15,8 +15,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
+use call_media::flv;
 use phone_agent::{Account, Indication, Topics};
-use rtmp_session::{Connect, ConnectAccepted, Event, Input, Level, Output, ServerSession, SessionError, StreamId};
+use rtmp_session::{
+    Connect, ConnectAccepted, Event, Input, Level, Output, ServerSession, SessionError, StreamId, Value,
+};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep_until};
@@ -54,6 +57,10 @@ pub struct Connection<S> {
     welcomed: bool,
     /// The stream that the phone plays: where its audio goes.
     playing: Option<StreamId>,
+    /// The stream that it plays was told what Opus it gets (Enhanced RTMP).
+    opus_begun: bool,
+    /// What its `connect` is answered about FourCCs.
+    enhanced: Vec<(String, Value)>,
     /// The stream that the phone publishes.
     publishing: Option<StreamId>,
     /// Since when the phone is gone and only the SIP side is still to end.
@@ -83,6 +90,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             attempt: None,
             welcomed: false,
             playing: None,
+            opus_begun: false,
+            enhanced: Vec::new(),
             publishing: None,
             leaving: None,
             farewell: Some(farewell),
@@ -217,6 +226,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             Event::Play { stream, name } => {
                 debug!(%stream, name, "plays");
                 self.playing = Some(stream);
+                self.opus_begun = false;
             }
             Event::StopPlay { stream, .. } => {
                 self.playing = self.playing.filter(|playing| *playing != stream);
@@ -239,7 +249,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             return warn!("a second connect on one connection is ignored");
         }
         match dialect::account(connect).and_then(|account| self.open_line(now, account, dialect::asked_by(connect))) {
-            Ok(line) => self.line = Some(Box::new(line)),
+            Ok(line) => {
+                self.line = Some(Box::new(line));
+                self.enhanced = dialect::enhanced(connect);
+            }
             Err(description) => self.reject(now, &description),
         }
     }
@@ -304,7 +317,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         }
         self.seat.claim(line.address(), line.registers());
         let active = line.topics_if_asked().map(|topics| (dialect::INDICATIONS.to_owned(), dialect::names(topics)));
-        let accepted = ConnectAccepted { more: active.into_iter().collect(), ..ConnectAccepted::default() };
+        let enhanced = std::mem::take(&mut self.enhanced);
+        let accepted =
+            ConnectAccepted { more: active.into_iter().chain(enhanced).collect(), ..ConnectAccepted::default() };
         self.session.accept_connect(now, accepted);
         self.welcomed = true;
     }
@@ -321,13 +336,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     fn send_audio(&mut self, now: Instant, audio: &PhoneAudio) {
         if let Some(stream) = self.playing {
             let timestamp = rtmp_session::RtmpTimestamp::from_ms(audio.timestamp_ms);
+            if !self.opus_begun && flv::is_opus(&audio.body) {
+                self.opus_begun = self.session.send_audio(now, stream, timestamp, flv::OPUS_SEQUENCE_START);
+            }
             self.session.send_audio(now, stream, timestamp, &audio.body);
         }
     }
 
     fn on_codec_unsupported(&mut self, now: Instant, format: u8) {
         warn!(format, "the phone publishes a codec that cannot be bridged");
-        let description = format!("Audio codec {format} is not supported: publish Speex, PCMU or PCMA");
+        let description =
+            format!("Audio codec {format} is not supported: publish Speex, PCMU, PCMA or Opus (Enhanced RTMP)");
         let stream = self.publishing.unwrap_or(StreamId::CONNECTION);
         self.session.send_status(now, stream, Level::Error, status::FAILED, &description);
     }

@@ -9,11 +9,13 @@
 //! (siprtmp answers `_result` to nearly all of them).
 
 mod beyond;
+mod codecs;
 
 use std::fmt;
 use std::net::SocketAddr;
 
 pub use beyond::{INDICATIONS, asked_by, figures_of, is_private, names, stats};
+pub use codecs::{enhanced, preference};
 use phone_agent::{Account, CodecWord, Command, Indication, MessageHandle, Rights, SpeexRate, Topics};
 use rtmp_session::{Connect, Value};
 
@@ -197,6 +199,8 @@ pub fn account(connect: &Connect) -> Result<Account, String> {
             Some("narrowband") => SpeexRate::Narrowband,
             _ => SpeexRate::Wideband,
         },
+        codecs: codecs::of_account(&connect.object)?,
+        plays_opus: codecs::plays_opus(&connect.object),
         rights: Rights::default(),
     })
 }
@@ -283,7 +287,7 @@ impl Arguments<'_> {
     }
 
     /// The codec list from `first` on: unknown and repeated words are skipped (contract section 7), so are nulls; `None` if no word
-    /// is there at all.
+    /// is there at all. An argument with commas is a list of its own, which siprtmp did not know: nothing is skipped in it.
     fn codecs(&self, first: usize) -> Result<Option<Vec<CodecWord>>, String> {
         let mut words = None;
         for (index, value) in self.args.iter().enumerate().skip(first).filter(|(_, value)| !value.is_nothing()) {
@@ -291,7 +295,11 @@ impl Arguments<'_> {
                 .as_str()
                 .ok_or_else(|| self.wrong_type(&format!("codec {}", index - first + 1), "String", value))?;
             let words = words.get_or_insert_with(Vec::new);
-            words.extend(codec(text).filter(|word| !words.contains(word)));
+            let named = match text.contains(',') {
+                true => codecs::list(text).map_err(|error| format!("{}: {error}", self.method))?,
+                false => codecs::word(text).into_iter().collect(),
+            };
+            named.into_iter().for_each(|word| codecs::add(words, word));
         }
         Ok(words)
     }
@@ -310,21 +318,6 @@ impl Arguments<'_> {
     fn wrong_type(&self, name: &str, wanted: &str, got: &Value) -> String {
         format!("{}: {name} must be {wanted}, not {}", self.method, got.kind())
     }
-}
-
-fn codec(word: &str) -> Option<CodecWord> {
-    Some(match word {
-        "wideband" => CodecWord::Wideband,
-        "narrowband" => CodecWord::Narrowband,
-        "pcmu" => CodecWord::Pcmu,
-        "pcma" => CodecWord::Pcma,
-        "ulaw" => CodecWord::Ulaw,
-        "alaw" => CodecWord::Alaw,
-        "dtmf" => CodecWord::Dtmf,
-        "flv" => CodecWord::Flv,
-        _ if word.starts_with("h264") => CodecWord::H264,
-        _ => return None,
-    })
 }
 
 /// The beginning of a text that came from outside, for messages.
@@ -402,12 +395,12 @@ mod tests {
     #[test]
     fn codec_words_keep_their_order_and_lose_what_is_unknown_or_said_twice() {
         let (destination, words) =
-            invite(&strings(&["sip:bob@x", "pcma", "opus", "wideband", "pcma", "h264/90000"])).unwrap();
+            invite(&strings(&["sip:bob@x", "pcma", "silk", "wideband", "pcma", "h264/90000"])).unwrap();
         assert_eq!(destination, "sip:bob@x");
         assert_eq!(words, Some(vec![CodecWord::Pcma, CodecWord::Wideband, CodecWord::H264]));
         assert_eq!(invite(&strings(&["bob"])).unwrap().1, None);
         assert_eq!(invite(&["bob".into(), Value::Null]).unwrap().1, None);
-        assert_eq!(invite(&strings(&["bob", "opus"])).unwrap().1, Some(vec![]));
+        assert_eq!(invite(&strings(&["bob", "silk"])).unwrap().1, Some(vec![]));
         assert_eq!(invite(&[Value::Null]).unwrap().0, "");
     }
 

@@ -66,9 +66,10 @@ impl Line {
     pub(super) fn open(
         gateway: &Gateway,
         now: Instant,
-        account: Account,
+        mut account: Account,
         asked: Option<Topics>,
     ) -> Result<Line, AttachError> {
+        account.codecs = account.codecs.or_else(|| gateway.codecs.clone());
         let (sender, events) = mpsc::channel(EVENTS);
         let identity = Identity {
             address: account.address.clone(),

@@ -10,6 +10,7 @@
 
 use std::sync::Arc;
 
+use phone_agent::CodecWord;
 use rtmp_session::Limits;
 
 use crate::access::WebAccess;
@@ -50,6 +51,8 @@ pub struct Gateway {
     pub metrics: &'static Metrics,
     /// Bounds of one RTMP connection.
     pub limits: Limits,
+    /// Codecs of calls without a list, in order of preference, if the operator has one.
+    pub codecs: Option<Vec<CodecWord>>,
     /// Whose credentials a phone uses.
     pub access: WebAccess,
 }

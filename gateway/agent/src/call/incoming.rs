@@ -6,8 +6,11 @@ use call_media::sdp::LocalSession;
 
 use super::{Answering, Call, Leave, Leg, Side};
 use crate::{
-    CallHandle, CodecWord, Indication, SipAction, SipEvent, SipStatus, SpeexRate, context::Context, limits::RING_AGAIN,
-    reason, words,
+    CallHandle, CodecWord, Indication, SipAction, SipEvent, SipStatus,
+    context::Context,
+    limits::RING_AGAIN,
+    reason,
+    words::{self, Preferences},
 };
 
 /// 180 sent, `invited` told.
@@ -57,11 +60,11 @@ impl Incoming {
         self,
         ctx: &mut Context<'_>,
         codecs: Option<Vec<CodecWord>>,
-        rate: SpeexRate,
+        preferences: &Preferences,
         rtp: SocketAddr,
         id: u64,
     ) -> Call {
-        let Some(capabilities) = words::capabilities(codecs.as_deref(), rate) else {
+        let Some(capabilities) = words::capabilities(codecs.as_deref(), preferences) else {
             return self.fail(ctx, reason::incompatible());
         };
         let mut local = LocalSession::new(id, rtp, capabilities);
@@ -71,7 +74,8 @@ impl Incoming {
         };
         match answered {
             Ok((sdp, agreement)) => {
-                let leg = Leg { call: self.call, side: Side::Callee, local, words: codecs };
+                let plays_opus = preferences.plays_opus;
+                let leg = Leg { call: self.call, side: Side::Callee, local, words: codecs, plays_opus };
                 Answering::begin(ctx, leg, sdp, agreement)
             }
             Err(error) => {

@@ -23,12 +23,14 @@ pub(crate) struct Leg {
     pub(crate) local: LocalSession,
     /// The codec list that came with `invite` or `accept`, if one did.
     pub(crate) words: Option<Vec<CodecWord>>,
+    /// The phone plays Opus.
+    pub(crate) plays_opus: bool,
 }
 
 impl Leg {
     /// The first `MediaAction` of the call; exactly one `stop_media` follows some time.
     pub(crate) fn start_media(&self, ctx: &mut Context<'_>, negotiated: &Negotiated) {
-        let phone_codec = words::phone_codec(self.accepted(negotiated).as_ref(), negotiated);
+        let phone_codec = words::phone_codec(self.accepted(negotiated).as_ref(), negotiated, self.plays_opus);
         ctx.media(MediaAction::Start { negotiated: negotiated.clone(), phone_codec });
     }
 
@@ -44,6 +46,6 @@ impl Leg {
     }
 
     fn accepted(&self, negotiated: &Negotiated) -> Option<AcceptedCodecs> {
-        words::accepted(self.words.as_deref(), negotiated)
+        words::accepted(self.words.as_deref(), negotiated, self.plays_opus)
     }
 }

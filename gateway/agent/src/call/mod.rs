@@ -32,7 +32,7 @@ pub(crate) use inviting::Inviting;
 pub(crate) use leaving::Leaving;
 pub(crate) use leg::{Leg, Side};
 
-use crate::{CallHandle, CodecWord, SipEvent, SpeexRate, context::Context, destination::Target, presses::Way};
+use crate::{CallHandle, CodecWord, SipEvent, context::Context, destination::Target, presses::Way, words::Preferences};
 
 /// Where the phone's call stands.
 #[derive(Debug)]
@@ -105,12 +105,12 @@ impl Call {
         self,
         ctx: &mut Context<'_>,
         codecs: Option<Vec<CodecWord>>,
-        rate: SpeexRate,
+        preferences: &Preferences,
         rtp: SocketAddr,
         id: u64,
     ) -> Self {
         match self {
-            Self::Incoming(state) => state.accept(ctx, codecs, rate, rtp, id),
+            Self::Incoming(state) => state.accept(ctx, codecs, preferences, rtp, id),
             other => other,
         }
     }

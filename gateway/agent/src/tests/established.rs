@@ -17,10 +17,10 @@ fn reinvite_failed(code: u16) -> SipEvent {
 #[test]
 fn hold_offers_sendonly_and_resume_both_ways() {
     let mut rig = Rig::in_outgoing_call("m=audio 4000 RTP/AVP 0");
-    assert_eq!(rig.command(Command::Hold(true)), ["1 re-INVITE [96 98 0 8 101 100 13] sendonly"]);
+    assert_eq!(rig.command(Command::Hold(true)), ["1 re-INVITE [96 9 98 0 8 111 101 100 106 13] sendonly"]);
     assert_eq!(rig.sip(reanswered("m=audio 4000 RTP/AVP 0|a=recvonly")), ["update Pcmu sendonly"]);
     assert!(rig.command(Command::Hold(true)).is_empty(), "held already");
-    assert_eq!(rig.command(Command::Hold(false)), ["1 re-INVITE [96 98 0 8 101 100 13] sendrecv"]);
+    assert_eq!(rig.command(Command::Hold(false)), ["1 re-INVITE [96 9 98 0 8 111 101 100 106 13] sendrecv"]);
     assert_eq!(rig.sip(reanswered("m=audio 4000 RTP/AVP 0")), ["update Pcmu sendrecv"]);
 }
 
@@ -47,7 +47,7 @@ fn a_change_of_mind_while_the_hold_is_open_follows_it() {
     rig.command(Command::Hold(true));
     assert!(rig.command(Command::Hold(false)).is_empty());
     let next = rig.sip(reanswered("m=audio 4000 RTP/AVP 0|a=recvonly"));
-    assert_eq!(next, ["update Pcmu sendonly", "1 re-INVITE [96 98 0 8 101 100 13] sendrecv"]);
+    assert_eq!(next, ["update Pcmu sendonly", "1 re-INVITE [96 9 98 0 8 111 101 100 106 13] sendrecv"]);
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn a_glare_is_tried_again_after_the_callers_pause() {
     assert_eq!(rig.sip(reinvited("m=audio 4000 RTP/AVP 0|a=sendonly")), ["1 re-491 Request Pending"]);
     assert!(rig.sip(reinvite_failed(491)).is_empty());
     assert!(rig.wait(Duration::from_millis(2_099)).is_empty());
-    assert_eq!(rig.wait(Duration::from_millis(1_901)), ["1 re-INVITE [96 98 0 8 101 100 13] sendonly"]);
+    assert_eq!(rig.wait(Duration::from_millis(1_901)), ["1 re-INVITE [96 9 98 0 8 111 101 100 106 13] sendonly"]);
 }
 
 #[test]
@@ -158,12 +158,12 @@ fn an_empty_reinvite_is_offered_everything_and_its_ack_settles_it() {
     let mut rig = Rig::in_outgoing_call("m=audio 4000 RTP/AVP 0");
     rig.sip(reinvited("m=audio 4000 RTP/AVP 0|a=sendonly"));
     let empty = SipEvent::Reinvited { call: ONE, sdp: None };
-    assert_eq!(rig.sip(empty.clone()), ["1 re-200 [0 96 98 8 101 100 13] sendrecv"]);
+    assert_eq!(rig.sip(empty.clone()), ["1 re-200 [0 96 9 98 8 111 101 100 106 13] sendrecv"]);
     assert!(rig.command(Command::Hold(true)).is_empty(), "waits for the open exchange");
     assert_eq!(rig.sip(empty), ["1 re-491 Request Pending"]);
     let settled = rig.sip(SipEvent::Acknowledged { call: ONE, sdp: Some(peer_sdp(SPEEX_PHONE)) });
     let expected =
-        ["update SpeexWideband sendrecv", "tell holded false", "1 re-INVITE [0 96 98 8 101 100 13] sendonly"];
+        ["update SpeexWideband sendrecv", "tell holded false", "1 re-INVITE [0 96 9 98 8 111 101 100 106 13] sendonly"];
     assert_eq!(settled, expected);
 }
 
@@ -180,7 +180,7 @@ fn an_empty_reinvite_that_vanishes_does_not_block_a_hold_for_ever() {
     let mut rig = Rig::in_outgoing_call("m=audio 4000 RTP/AVP 0");
     rig.sip(SipEvent::Reinvited { call: ONE, sdp: None });
     assert!(rig.command(Command::Hold(true)).is_empty());
-    assert_eq!(rig.wait(Duration::from_secs(40)), ["1 re-INVITE [96 98 0 8 101 100 13] sendonly"]);
+    assert_eq!(rig.wait(Duration::from_secs(40)), ["1 re-INVITE [96 9 98 0 8 111 101 100 106 13] sendonly"]);
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn a_hold_answered_without_sdp_keeps_the_call() {
     let mut rig = Rig::in_outgoing_call("m=audio 4000 RTP/AVP 0");
     rig.command(Command::Hold(true));
     assert!(rig.sip(SipEvent::Reanswered { call: ONE, sdp: None }).is_empty());
-    assert_eq!(rig.command(Command::Hold(false)), ["1 re-INVITE [96 98 0 8 101 100 13] sendrecv"]);
+    assert_eq!(rig.command(Command::Hold(false)), ["1 re-INVITE [96 9 98 0 8 111 101 100 106 13] sendrecv"]);
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn an_address_without_display_name_is_told_bare() {
 #[test]
 fn an_invite_without_sdp_is_offered_and_the_ack_brings_the_answer() {
     let mut rig = ringing(None);
-    assert_eq!(rig.command(accept(None)), ["2 200 [96 98 0 8 101 100 13] sendrecv"]);
+    assert_eq!(rig.command(accept(None)), ["2 200 [96 9 98 0 8 111 101 100 106 13] sendrecv"]);
     let up = rig.sip(acknowledged(Some(SPEEX_PHONE)));
     assert_eq!(up, ["start SpeexWideband to SIP, SpeexWideband to the phone", "tell accepted"]);
 }

@@ -114,6 +114,8 @@ fn alice() -> Account {
         password: Some("secret".to_owned()),
         display_name: Some("Alice A".to_owned()),
         rate: SpeexRate::Wideband,
+        codecs: None,
+        plays_opus: false,
         rights: Rights::default(),
     }
 }

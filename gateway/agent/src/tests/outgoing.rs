@@ -18,7 +18,7 @@ fn failed(code: u16, phrase: &str) -> SipEvent {
 fn a_call_without_a_list_is_accepted_without_arguments() {
     let mut rig = Rig::registered();
     let sent = rig.command(invite("sip:bob@home.com;transport=udp", None));
-    assert_eq!(sent, ["1 INVITE sip:bob@home.com;transport=udp [96 98 0 8 101 100 13] sendrecv"]);
+    assert_eq!(sent, ["1 INVITE sip:bob@home.com;transport=udp [96 9 98 0 8 111 101 100 106 13] sendrecv"]);
     assert_eq!(rig.agent.rtp_in_use(), Some(our_rtp()));
     assert_eq!(rig.sip(progress(180, "Ringing", None)), ["tell ringing 180 Ringing"]);
     let up = rig.sip(answered(Some(SPEEX_PHONE)));
@@ -97,7 +97,10 @@ fn the_phone_may_call_again_while_the_cancelled_call_still_ends() {
     let mut rig = Rig::registered();
     rig.command(invite("bob", None));
     rig.command(Command::Bye);
-    assert_eq!(rig.command(invite("carol", None)), ["3 INVITE sip:carol@example.com [96 98 0 8 101 100 13] sendrecv"]);
+    assert_eq!(
+        rig.command(invite("carol", None)),
+        ["3 INVITE sip:carol@example.com [96 9 98 0 8 111 101 100 106 13] sendrecv"]
+    );
     assert!(rig.sip(failed(487, "Request Terminated")).is_empty());
     assert_eq!(rig.agent.rtp_in_use(), Some(our_rtp()));
 }
@@ -199,8 +202,55 @@ fn the_rate_narrowband_swaps_the_default_offer() {
     rig.command(Command::Connect(Account { password: None, rate: SpeexRate::Narrowband, ..alice() }));
     let sent = rig.raw(Input::Command(invite("bob", None)));
     let Output::Sip(SipAction::Invite { sdp, .. }) = &sent[0] else { panic!("{sent:?}") };
-    assert!(sdp.contains("m=audio 40000 RTP/AVP 96 98 0 8 101 100 13\r\n"));
-    assert!(sdp.contains("a=rtpmap:96 speex/8000\r\na=rtpmap:98 speex/16000\r\n"));
+    assert!(sdp.contains("m=audio 40000 RTP/AVP 96 9 98 0 8 111 101 100 106 13\r\n"));
+    assert!(sdp.contains("a=rtpmap:96 speex/8000\r\n") && sdp.contains("a=rtpmap:98 speex/16000\r\n"));
+}
+
+#[test]
+fn calls_without_a_list_offer_what_the_account_prefers_in_its_order() {
+    use CodecWord::*;
+    let cases: [(&[CodecWord], &str); 4] = [
+        (&[Opus, Wideband, Pcmu], "111 96 0 101 100 106 13"),
+        (&[Pcma], "8 101 13"),
+        (&[L16, UltraWideband], "103 104 102 101 100 105 13"),
+        (&[G722, Narrowband], "9 98 101 13"),
+    ];
+    for (codecs, numbers) in cases {
+        let mut rig = Rig::new();
+        rig.command(Command::Connect(Account { password: None, codecs: Some(codecs.to_vec()), ..alice() }));
+        let sent = rig.command(invite("bob", None));
+        assert_eq!(sent, [format!("1 INVITE sip:bob@example.com [{numbers}] sendrecv")], "{codecs:?}");
+        assert_eq!(rig.command(invite("carol", Some(&[Pcmu]))).len(), 1, "busy");
+    }
+    let mut rig = Rig::new();
+    let told = rig.command(Command::Connect(Account { codecs: Some(vec![Dtmf]), ..alice() }));
+    assert_eq!(told, ["tell connect rejected: no audio codec in the list that can be used"]);
+}
+
+#[test]
+fn a_phone_that_plays_opus_offers_it_first_and_is_played_it() {
+    let rig_of = |codecs| {
+        let mut rig = Rig::new();
+        rig.command(Command::Connect(Account { password: None, plays_opus: true, ..alice() }));
+        (rig.command(invite("bob", codecs)), rig)
+    };
+    let (sent, mut rig) = rig_of(None);
+    assert_eq!(sent, ["1 INVITE sip:bob@example.com [111 96 9 98 0 8 101 100 106 13] sendrecv"]);
+    let up = rig.sip(answered(Some("m=audio 4000 RTP/AVP 0")));
+    assert!(up.contains(&"start Pcmu to SIP, Opus to the phone".to_owned()), "{up:?}");
+    let (_, mut rig) = rig_of(Some(&[CodecWord::Pcmu, CodecWord::Opus][..]));
+    let up = rig.sip(answered(Some("m=audio 4000 RTP/AVP 0")));
+    assert!(up.contains(&"start Pcmu to SIP, Pcmu to the phone".to_owned()), "{up:?}");
+}
+
+#[test]
+fn what_gains_a_phone_nothing_is_not_offered_but_taken() {
+    let mut rig = Rig::registered();
+    rig.sip(incoming(2, Some("m=audio 4000 RTP/AVP 97|a=rtpmap:97 L16/16000")));
+    assert_eq!(
+        rig.command(accept(None)),
+        ["start L16Wideband to SIP, SpeexWideband to the phone", "2 200 [97] sendrecv"]
+    );
 }
 
 #[test]

@@ -14,7 +14,10 @@ fn connect_without_a_password_succeeds_at_once_and_never_registers() {
         let mut rig = Rig::new();
         assert_eq!(rig.command(Command::Connect(Account { password, ..alice() })), ["tell connected"]);
         assert!(rig.wait(Duration::from_secs(1000)).is_empty());
-        assert_eq!(rig.command(invite("bob", None))[0], "1 INVITE sip:bob@example.com [96 98 0 8 101 100 13] sendrecv");
+        assert_eq!(
+            rig.command(invite("bob", None))[0],
+            "1 INVITE sip:bob@example.com [96 9 98 0 8 111 101 100 106 13] sendrecv"
+        );
         assert_eq!(rig.command(Command::Disconnect), ["1 CANCEL"]);
         let cancelled = SipEvent::Failed { call: CallHandle(1), status: status(487, "Request Terminated") };
         assert_eq!(rig.sip(cancelled), ["finished"]);

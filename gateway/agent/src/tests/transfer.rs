@@ -119,8 +119,8 @@ fn what_cannot_be_a_transfer_never_reaches_sip() {
 #[test]
 fn a_hold_goes_on_beside_a_transfer() {
     let mut rig = transferring();
-    assert_eq!(rig.command(Command::Hold(true)), ["1 re-INVITE [96 98 0 8 101 100 13] sendonly"]);
+    assert_eq!(rig.command(Command::Hold(true)), ["1 re-INVITE [96 9 98 0 8 111 101 100 106 13] sendonly"]);
     rig.sip(SipEvent::ReinviteFailed { call: ONE, status: status(491, "Request Pending") });
-    assert_eq!(rig.wait(Duration::from_secs(4)), ["1 re-INVITE [96 98 0 8 101 100 13] sendonly"]);
+    assert_eq!(rig.wait(Duration::from_secs(4)), ["1 re-INVITE [96 9 98 0 8 111 101 100 106 13] sendonly"]);
     assert_eq!(rig.sip(report(200, "OK", true))[0], "tell transferred 200 OK");
 }

@@ -76,6 +76,8 @@ impl Format {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capabilities {
     audio: Vec<PayloadFormat>,
+    /// Taken from a peer that offers them, but not offered.
+    taken: Vec<Codec>,
     telephone_events: bool,
     offers_comfort_noise: bool,
 }
@@ -90,7 +92,12 @@ impl Capabilities {
                 kept.push(format);
             }
         }
-        (!kept.is_empty()).then_some(Self { audio: kept, telephone_events, offers_comfort_noise: false })
+        (!kept.is_empty()).then_some(Self {
+            audio: kept,
+            taken: Vec::new(),
+            telephone_events,
+            offers_comfort_noise: false,
+        })
     }
 
     /// Comfort noise is offered as well, beside a codec that uses it. In a peer's offer it is taken in any case.
@@ -99,13 +106,25 @@ impl Capabilities {
         Self { offers_comfort_noise: true, ..self }
     }
 
+    /// These are not offered, but taken from a peer that offers them.
+    #[must_use]
+    pub fn also_taking(self, codecs: impl IntoIterator<Item = Codec>) -> Self {
+        Self { taken: codecs.into_iter().collect(), ..self }
+    }
+
+    fn codecs(&self) -> impl Iterator<Item = Codec> {
+        self.audio.iter().map(|format| format.codec).chain(self.taken.iter().copied())
+    }
+
     /// Whether we would take this in a peer's offer.
     pub(super) fn allows(&self, format: Format) -> bool {
         match format {
-            Format::Audio(codec) => self.audio.iter().any(|ours| ours.codec == codec),
-            Format::ComfortNoise => self.audio.iter().any(|ours| ours.codec.uses_comfort_noise()),
+            Format::Audio(codec) => self.codecs().any(|ours| ours == codec),
+            Format::ComfortNoise => self.codecs().any(Codec::uses_comfort_noise),
             Format::Event { clock_rate: 8000 } => self.telephone_events,
-            Format::Event { clock_rate } => self.telephone_events && self.has_clock(clock_rate),
+            Format::Event { clock_rate } => {
+                self.telephone_events && self.codecs().any(|ours| ours.clock_rate() == clock_rate)
+            }
         }
     }
 
@@ -116,7 +135,7 @@ impl Capabilities {
             .then(|| Row::ours(COMFORT_NOISE, Format::ComfortNoise));
         let events = EVENTS
             .into_iter()
-            .filter(|event| self.allows(Format::Event { clock_rate: event.clock_rate }))
+            .filter(|event| self.telephone_events && (event.clock_rate == 8000 || self.has_clock(event.clock_rate)))
             .map(|event| Row::ours(event.payload_type, Format::Event { clock_rate: event.clock_rate }));
         audio.chain(events).chain(noise).collect()
     }
