@@ -35,26 +35,40 @@ fn filter(rust_log: Option<&str>, debug: bool) -> EnvFilter {
         .fold(filter, |filter, directive| filter.add_directive(directive.parse().expect("a directive of our own")))
 }
 
-/// Logs a SIP message that came from or goes to `peer`, if asked for: credentials and media keys left out.
+/// Logs a SIP message that came from or goes to `peer`, if asked for: credentials, media keys, keys that were pressed and texts left out.
 pub fn sip_message(arrow: &'static str, peer: SocketAddr, datagram: &[u8]) {
     if tracing::enabled!(target: "wire::sip", tracing::Level::TRACE) {
         tracing::trace!(target: "wire::sip", "{arrow} {peer}\n{}", without_secrets(datagram));
     }
 }
 
-/// The text of a SIP message without digest credentials (RFC 3261 sections 20.7, 20.28) and SDP keys (RFC 4566 section 5.12,
-/// RFC 4568). Lines are judged one by one, folded ones with the line that they continue.
+/// The text of a SIP message without digest credentials (RFC 3261 sections 20.7, 20.28), SDP keys (RFC 4566 section 5.12, RFC 4568),
+/// and bodies that are somebody's own business: digits of an INFO, the text of a MESSAGE. Lines are judged one by one, folded ones with
+/// the line that they continue.
 fn without_secrets(datagram: &[u8]) -> String {
     const SECRET: [&str; 4] = ["authorization:", "proxy-authorization:", "a=crypto:", "k="];
+    /// Kinds of bodies that are about the call itself.
+    const OPEN: [&str; 2] = ["application/sdp", "message/sipfrag"];
     let text = String::from_utf8_lossy(datagram);
     let mut shown = String::with_capacity(text.len());
-    let mut secret = false;
+    let (mut secret, mut open, mut left) = (false, false, text.len());
     for line in text.split_inclusive('\n') {
+        left -= line.len();
+        if line.trim_end().is_empty() && left > 0 && !open {
+            shown += line;
+            shown += &format!("(body of {left} bytes left out)\n");
+            return shown;
+        }
         let folded = line.starts_with([' ', '\t']);
         if !folded {
             // White space may stand before the colon (RFC 3261 section 7.3.1).
             let start: String = line.chars().filter(|c| !matches!(c, ' ' | '\t')).take(24).collect();
-            secret = SECRET.iter().any(|name| start.get(..name.len()).is_some_and(|s| s.eq_ignore_ascii_case(name)));
+            let start = start.to_ascii_lowercase();
+            open |= ["content-type:", "c:"].iter().any(|name| start.starts_with(name))
+                && line.split_once(':').is_some_and(|(_, kind)| {
+                    OPEN.contains(&&*kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+                });
+            secret = SECRET.iter().any(|name| start.starts_with(name));
             if secret {
                 let name = line.split_inclusive([':', '=']).next().unwrap_or_default();
                 shown += &format!("{name} (left out)\n");
@@ -88,7 +102,7 @@ mod tests {
     #[test]
     fn a_sip_message_is_shown_without_its_credentials_and_keys() {
         let message = "REGISTER sip:x SIP/2.0\r\nauthorization : Digest username=\"a\",\r\n response=\"0123\"\r\n\
-            Proxy-Authorization: Digest response=\"4567\"\r\nContact: <sip:a@b>\r\n\r\n\
+            Proxy-Authorization: Digest response=\"4567\"\r\nContact: <sip:a@b>\r\nContent-Type: application/sdp\r\n\r\n\
             v=0\r\na=crypto:1 AES inline:KEY\r\nk=clear:KEY\r\na=sendrecv\r\n";
         let shown = without_secrets(message.as_bytes());
         for secret in ["0123", "4567", "KEY", "username"] {
@@ -97,5 +111,20 @@ mod tests {
         for kept in ["REGISTER sip:x", "Contact: <sip:a@b>", "a=sendrecv", "authorization : (left out)"] {
             assert!(shown.contains(kept), "{shown}");
         }
+    }
+
+    #[test]
+    fn digits_and_texts_are_not_shown_and_what_is_about_the_call_is() {
+        let message = |head: &str, body: &str| {
+            without_secrets(format!("INFO sip:x SIP/2.0\r\n{head}\r\nVia: y\r\n\r\n{body}").as_bytes())
+        };
+        for head in ["Content-Type: application/dtmf-relay", "c: text/plain", "X: y", "Subject: c: application/sdp"] {
+            let shown = message(head, "Signal=7\r\n\r\nc: application/sdp\r\n");
+            assert!(!shown.contains("Signal") && shown.contains("left out") && shown.contains("Via: y"), "{shown}");
+        }
+        for head in ["Content-Type : Application/SDP ;x=y", "c:message/sipfrag"] {
+            assert!(message(head, "SIP/2.0 200 OK\r\n").contains("200 OK"), "{head}");
+        }
+        assert!(!message("Content-Length: 0", "").contains("left out"), "nothing is there");
     }
 }

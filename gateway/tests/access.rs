@@ -150,6 +150,57 @@ async fn a_registrar_that_is_out_of_order_locks_nobody_out() {
     gateway.end().await;
 }
 
+/// An INVITE of `bob` at this socket.
+fn invite_of(target: &str, socket: SocketAddr, n: u32) -> String {
+    format!(
+        "INVITE {target} SIP/2.0\r\nVia: SIP/2.0/UDP {socket};branch=z9hG4bK{n};rport\r\nMax-Forwards: 70\r\n\
+         From: <sip:bob@{socket}>;tag={n}\r\nTo: <{target}>\r\nCall-ID: {n}@{socket}\r\nCSeq: 1 INVITE\r\n\
+         Contact: <sip:bob@{socket}>\r\nContent-Length: 0\r\n\r\n"
+    )
+}
+
+/// A phone that registered as `alice` with this registrar.
+async fn registered(gateway: &Running, registrar: &Peer) -> Phone {
+    let app = format!("sip/alice@{}", registrar.address());
+    let socket = TcpStream::connect(gateway.at.rtmp).await.unwrap();
+    let mut phone = Phone::say_connect(socket, &app, &["alice".into(), "right".into()]);
+    let answers = async {
+        let register = registrar.expect("REGISTER ").await;
+        registrar.answer(&register, "200 OK", "", "").await;
+    };
+    let (event, ()) = tokio::join!(phone.next(), answers);
+    assert!(matches!(event, Some(ClientEvent::Connected { .. })), "{event:?}");
+    phone
+}
+
+#[tokio::test]
+async fn a_registrar_that_calls_the_user_at_our_address_reaches_its_phone_and_others_do_not() {
+    let gateway = Running::start().await;
+    let registrar = Peer::new().await;
+    let mut phone = registered(&gateway, &registrar).await;
+    let target = format!("sip:alice@{}", gateway.at.sip);
+    let stranger = tokio::net::UdpSocket::bind("127.0.0.2:0").await.unwrap();
+    let call = invite_of(&target, stranger.local_addr().unwrap(), 1);
+    stranger.send_to(call.as_bytes(), gateway.at.sip).await.unwrap();
+    let mut space = [0; 2_048];
+    let (count, _) = timeout(Duration::from_secs(5), stranger.recv_from(&mut space)).await.unwrap().unwrap();
+    assert!(space[..count].starts_with(b"SIP/2.0 404 "), "{}", String::from_utf8_lossy(&space[..count]));
+
+    let call = invite_of(&target, registrar.address(), 2);
+    registrar.socket.send_to(call.as_bytes(), gateway.at.sip).await.unwrap();
+    assert!(phone.expect("invited").await[0].as_str().unwrap().contains("sip:bob@"));
+    phone.call("reject", &["486 Busy Here".into()]).await;
+    registrar.expect("SIP/2.0 486 ").await;
+
+    // Two phones of that name: neither is meant more than the other.
+    let other = Peer::new().await;
+    let _second = registered(&gateway, &other).await;
+    let call = invite_of(&target, registrar.address(), 3);
+    registrar.socket.send_to(call.as_bytes(), gateway.at.sip).await.unwrap();
+    registrar.expect("SIP/2.0 404 ").await;
+    gateway.end().await;
+}
+
 /// Reliability G12: refused calls get 503 and Retry-After within 50 ms.
 #[tokio::test]
 async fn a_call_beyond_the_limit_is_told_at_once_when_to_try_again() {
@@ -172,12 +223,7 @@ async fn a_call_beyond_the_limit_is_told_at_once_when_to_try_again() {
     let contact = register.header("contact").trim_start_matches('<').split('>').next().unwrap().to_owned();
     let mut took = Vec::new();
     for n in 0..20 {
-        let invite = format!(
-            "INVITE {contact} SIP/2.0\r\nVia: SIP/2.0/UDP {0};branch=z9hG4bK{n};rport\r\nMax-Forwards: 70\r\n\
-             From: <sip:bob@{0}>;tag={n}\r\nTo: <{contact}>\r\nCall-ID: {n}@{0}\r\nCSeq: 1 INVITE\r\n\
-             Contact: <sip:bob@{0}>\r\nContent-Length: 0\r\n\r\n",
-            peer.address()
-        );
+        let invite = invite_of(&contact, peer.address(), n);
         let asked = Instant::now();
         peer.socket.send_to(invite.as_bytes(), gateway.at.sip).await.unwrap();
         let refused = peer.expect("SIP/2.0 503 ").await;

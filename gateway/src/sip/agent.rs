@@ -35,6 +35,8 @@ pub(super) struct Names {
     pub(super) address: String,
     /// The account's domain as a URI.
     pub(super) domain: SipUri,
+    /// User part of the address.
+    pub(super) user: String,
     /// User part of our Contact: whoever knows it may call us.
     pub(super) token: String,
     /// First half of every tag of ours; the second half names the dialog.
@@ -90,6 +92,8 @@ pub(super) struct Agent {
     pub(super) realms: Vec<String>,
     /// Where REGISTER was accepted.
     pub(super) registrar: Option<IpAddr>,
+    /// The registrar for which we stand among the callees.
+    pub(super) listed: Option<IpAddr>,
     reach: Reach,
     pub(super) registration: Registration,
     pub(super) unregister_by: Option<Instant>,
@@ -108,9 +112,8 @@ impl Names {
         let bad = |what: &str| AttachError::BadIdentity(what.to_owned());
         let uri = format!("sip:{}", identity.address);
         let address = SipUri::parse(&uri).ok_or_else(|| bad("not a SIP address"))?;
-        if address.user.is_none() || !address.params.is_empty() || address.headers.is_some() {
-            return Err(bad("not a SIP address"));
-        }
+        let user = address.user.clone().filter(|_| address.params.is_empty() && address.headers.is_none());
+        let user = user.ok_or_else(|| bad("not a SIP address"))?;
         let display = quote_display(identity.display_name.as_deref().unwrap_or_default());
         let display = display.ok_or_else(|| bad("control character in the display name"))?;
         let login = identity.login.as_deref().unwrap_or_default();
@@ -123,6 +126,7 @@ impl Names {
         let name = NameAddr { display, uri, params: Vec::new() };
         Ok(Names {
             address: name.without_params(),
+            user,
             domain: SipUri { user: None, ..address },
             contact: format!("<sip:{token}@{}>", shared.sockets[0].advertised),
             token,
@@ -143,8 +147,7 @@ pub(super) fn start(
     events: mpsc::Sender<SipEvent>,
 ) -> Result<SipAgent, AttachError> {
     let names = Names::new(&identity, shared)?;
-    let user = SipUri::parse(&format!("sip:{}", identity.address)).and_then(|uri| uri.user).unwrap_or_default();
-    let login = identity.login.filter(|login| !login.is_empty()).unwrap_or(user);
+    let login = identity.login.filter(|login| !login.is_empty()).unwrap_or_else(|| names.user.clone());
     let credentials = identity.password.filter(|p| !p.is_empty()).map(|password| Credentials::new(&login, &password));
     let (mailbox, mail) = mpsc::channel(shared.limits.mailbox);
     if !shared.enter([&names.token, &names.stem], &mailbox) {
@@ -161,6 +164,7 @@ pub(super) fn start(
         credentials,
         realms: Vec::new(),
         registrar: None,
+        listed: None,
         unregister_by: None,
         calls: BTreeMap::new(),
         pending: HashMap::new(),
@@ -246,7 +250,25 @@ impl Agent {
             }
             self.outbox.clear();
         }
+        self.registration.bound = false;
+        self.list();
         self.shared.leave([&self.names.token, &self.names.stem]);
+    }
+
+    /// Our registrar may call us by name for as long as we are registered there.
+    pub(super) fn list(&mut self) {
+        let (callees, Names { user, token, .. }) = (&self.shared.callees, &self.names);
+        let now = self.registrar.filter(|_| self.registration.bound);
+        if now == self.listed {
+            return;
+        }
+        if let Some(registrar) = self.listed {
+            callees.leave(registrar, user, token);
+        }
+        if let Some(registrar) = now {
+            callees.enter(registrar, user, token, &self.mailbox);
+        }
+        self.listed = now;
     }
 
     pub(super) fn emit(&mut self, event: SipEvent) {

@@ -17,6 +17,7 @@ use rsipstack::transport::{SipAddr, SipConnection};
 use tokio::sync::mpsc;
 
 use super::address::SipUri;
+use super::callees::Callees;
 use super::counters::SipCounters;
 use super::filter::{DatagramFilter, DatagramSender};
 use super::mail::Mail;
@@ -51,6 +52,7 @@ pub(crate) struct Shared {
     pub(crate) stopping: AtomicBool,
     /// By Contact token and by tag stem.
     agents: RwLock<HashMap<String, mpsc::Sender<Mail>>>,
+    pub(crate) callees: Callees,
 }
 
 impl Shared {
@@ -87,6 +89,7 @@ impl Shared {
             t1: config.t1,
             stopping: AtomicBool::new(false),
             agents: RwLock::default(),
+            callees: Callees::default(),
         });
         if let Some(filter) = &shared.filter {
             filter.started(shared.sender());

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use rsipstack::sip::{Headers, Method, Request, SipMessage};
 use rsipstack::transaction::Transaction;
 use rsipstack::transaction::key::{TransactionKey, TransactionRole};
+use tokio::sync::mpsc;
 
 use super::address::SipUri;
 use super::endpoint::Shared;
@@ -132,7 +133,7 @@ async fn on_request(shared: &Arc<Shared>, at: usize, mut message: Message, size:
         None if !matches!(request.method, Method::Invite | Method::Message) => {
             return refuse((405, "Method Not Allowed"), &[("Allow", ALLOW)]);
         }
-        None => (SipUri::parse(&uri).and_then(|uri| shared.find(uri.user.as_deref()?)), (404, "Not Found")),
+        None => (find_callee(shared, &uri, from), (404, "Not Found")),
     };
     let Some(agent) = agent else { return refuse(missing, &[]) };
     let place = (!shared.is_full()).then(|| agent.try_reserve_owned().ok()).flatten();
@@ -143,6 +144,12 @@ async fn on_request(shared: &Arc<Shared>, at: usize, mut message: Message, size:
     let mut transaction = Transaction::new_server(key, request, stack.clone(), Some(shared.connections[at].clone()));
     transaction.destination = Some(udp(to));
     start_server(transaction, place).await;
+}
+
+/// Whose Contact the Request-URI is, or whom their registrar means by it.
+fn find_callee(shared: &Shared, uri: &str, from: SocketAddr) -> Option<mpsc::Sender<Mail>> {
+    let user = SipUri::parse(uri)?.user?;
+    shared.find(&user).or_else(|| shared.callees.only(from.ip(), &user))
 }
 
 /// Notes the source in the top Via and says where the response goes.

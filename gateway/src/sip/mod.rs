@@ -22,6 +22,7 @@ use tokio::task::AbortHandle;
 mod address;
 mod agent;
 mod call;
+mod callees;
 mod counters;
 mod dialog;
 mod digest;

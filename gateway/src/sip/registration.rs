@@ -186,6 +186,7 @@ impl Agent {
         let asked = done.map_or_else(Default::default, |wish| wish.expires);
         let expires = granted(&response.headers, &self.names.token, asked);
         self.registration.bound = !asked.is_zero() && !expires.is_zero();
+        self.list();
         match (asked.is_zero(), expires.is_zero()) {
             (true, _) => self.unregistered(),
             (false, false) => self.emit(SipEvent::Registered { expires }),
@@ -215,6 +216,7 @@ impl Agent {
 
     pub(super) fn unregistered(&mut self) {
         self.registration.bound = false;
+        self.list();
         if self.unregister_by.take().is_some() {
             self.emit(SipEvent::Unregistered);
         }
