@@ -1,7 +1,7 @@
-//! All media of the load: one thread that sends on a grid of half milliseconds and reads what has come at each step.
+//! All media of the load: one thread that sends on a grid of tenths of a millisecond and reads what has come at each step.
 //!
 //! ```text
-//!   step 0   1   2 ...  39 | 0     phones and agents, spread over the 20 ms of a frame
+//!   step 0   1   2 ... 199 | 0     phones and agents, spread over the 20 ms of a frame
 //!        |   |   |      |
 //!        v   v   v      v          send what has its turn, then read every socket that has something
 //! ```
@@ -26,9 +26,11 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-const STEP: Duration = Duration::from_micros(500);
+const STEP: Duration = Duration::from_micros(100);
 /// Steps of a 20 ms frame.
-const STEPS: usize = 40;
+const STEPS: usize = 200;
+/// Steps from one phone's turn to the next one's: few calls are spread over the frame like many.
+const STRIDE: usize = 73;
 /// Sockets told by one look at the epoll.
 const EVENTS: usize = 512;
 /// epoll's number of the first phone; agents' sockets are below.
@@ -332,7 +334,7 @@ impl Inner {
 
     fn send(&mut self, step: usize) {
         let turn = |number: usize, shift: usize, together: bool| {
-            if together { step == shift } else { (number + shift) % STEPS == step }
+            if together { step == shift } else { (number * STRIDE + shift) % STEPS == step }
         };
         let together = self.manner.together;
         for (number, phone) in self.phones.iter_mut().enumerate() {

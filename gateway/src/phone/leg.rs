@@ -22,6 +22,7 @@ use super::admission::CallPermit;
 use super::figures::Figures;
 use crate::metrics::{GaugeGuard, Metrics};
 use crate::rtp_io::{Channel, RtpSockets};
+use crate::workers::LiveCall;
 
 /// Longest datagram taken. Telephone audio never needs fragments; a longer one is cut and will not parse.
 const DATAGRAM_MAX: usize = 2_048;
@@ -51,6 +52,7 @@ struct Up {
     since: Instant,
     report_at: Instant,
     _counted: GaugeGuard,
+    _live: LiveCall,
 }
 
 /// What a call's media has to tell.
@@ -111,6 +113,7 @@ impl Leg {
             since: now,
             report_at: now + REPORT,
             _counted: self.metrics.calls_up.enter(),
+            _live: LiveCall::begin(),
         });
     }
 
