@@ -163,17 +163,21 @@ export function compare({ rate, said, heard }, lagMaxMs = 600) {
   const [a, b] = [thin(said), thin(heard)];
   const hz = rate / step;
   const lagMax = Math.round((lagMaxMs * hz) / 1000);
+  const power = (x, from, length) => {
+    let sum = 0;
+    for (let i = from; i < from + length; i++) sum += x[i] * x[i];
+    return sum;
+  };
   const at = (from, length) => {
     let best = { likeness: -1, lag: 0 };
-    for (let lag = 0; lag <= lagMax; lag++) {
-      let ab = 0, aa = 0, bb = 0;
-      for (let i = from; i < from + length && i + lag < b.length; i++) {
-        ab += a[i] * b[i + lag];
-        aa += a[i] * a[i];
-        bb += b[i + lag] * b[i + lag];
-      }
+    const aa = power(a, from, length);
+    let bb = power(b, from, length); // moves along with the lag
+    for (let lag = 0; lag <= lagMax && from + length + lag < b.length; lag++) {
+      let ab = 0;
+      for (let i = from; i < from + length; i++) ab += a[i] * b[i + lag];
       const likeness = ab / Math.sqrt(aa * bb + 1e-9);
       if (likeness > best.likeness) best = { likeness, lag };
+      bb += b[from + length + lag] ** 2 - b[from + lag] ** 2;
     }
     return { likeness: best.likeness, delay: (best.lag / hz) * 1000 };
   };
@@ -181,9 +185,7 @@ export function compare({ rate, said, heard }, lagMaxMs = 600) {
   const length = Math.round(hz / 2);
   const pieces = [];
   for (let from = 0; from + length + lagMax < a.length; from += length) {
-    let power = 0;
-    for (let i = from; i < from + length; i++) power += a[i] * a[i];
-    if (Math.sqrt(power / length) > 0.02) pieces.push(at(from, length));
+    if (Math.sqrt(power(a, from, length) / length) > 0.02) pieces.push(at(from, length));
   }
   const middle = (key) => pieces.map((piece) => piece[key]).sort((x, y) => x - y)[Math.floor(pieces.length / 2)] ?? 0;
   return { likeness: middle('likeness'), delay: middle('delay'), pieces: pieces.length };
