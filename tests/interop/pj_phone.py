@@ -1,6 +1,7 @@
 """A PJSIP phone for one call: answers, or calls; plays one WAV file and records another; prints one JSON object a line.
 
-pj_phone.py PORT CODEC PLAY RECORD [CALL-URI] ; a line on stdin is a command: hangup, hold, resume, dtmf DIGITS"""
+pj_phone.py PORT CODEC PLAY RECORD [CALL-URI] ; a line on stdin is a command: hangup, hold, resume, dtmf DIGITS,
+say TEXT (in the call), page URI TEXT (outside of it). It follows a transfer."""
 import json
 import os
 import sys
@@ -45,6 +46,14 @@ class Call(pj.Call):
     def onDtmfDigit(self, prm):
         say("dtmf", digit=prm.digit)
 
+    def onInstantMessage(self, prm):
+        say("message in call", text=prm.msgBody)
+
+    def onCallTransferRequest(self, prm):
+        say("transfer", to=prm.dstUri)
+        calls.append(Call(account))
+        prm.newCall = calls[-1]
+
 
 class Account(pj.Account):
     def onIncomingCall(self, prm):
@@ -53,6 +62,12 @@ class Account(pj.Account):
         answer = pj.CallOpParam()
         answer.statusCode = 200
         call.answer(answer)
+
+    def onInstantMessage(self, prm):
+        say("message", text=prm.msgBody, sender=prm.fromUri)
+
+    def onInstantMessageStatus(self, prm):
+        say("message answered", code=int(prm.code))
 
 
 def command(line):
@@ -67,9 +82,24 @@ def command(line):
         calls[0].reinvite(again)
     elif word == "dtmf":
         calls[0].dialDtmf(rest)
+    elif word == "say":
+        calls[0].sendInstantMessage(text(rest))
+    elif word == "page":
+        uri, _, rest = rest.partition(" ")
+        settings = pj.BuddyConfig()
+        settings.uri = uri
+        buddies.append(pj.Buddy())
+        buddies[-1].create(account, settings)
+        buddies[-1].sendInstantMessage(text(rest))
 
 
-calls, over, lines = [], threading.Event(), []
+def text(content):
+    message = pj.SendInstantMessageParam()
+    message.content = content
+    return message
+
+
+calls, buddies, over, lines = [], [], threading.Event(), []
 threading.Thread(target=lambda: lines.extend(iter(sys.stdin.readline, "")), daemon=True).start()
 
 endpoint = pj.Endpoint()
@@ -110,6 +140,7 @@ for _ in range(20):
 for call in calls:
     call.player = call.recorder = None
 calls.clear()
+buddies.clear()
 account.shutdown()
 endpoint.libDestroy()  # writes the header of the recording
 say("end")

@@ -93,3 +93,58 @@ async fn pjsua2_calls_the_phone_with_speex_wideband_holds_and_hangs_up() {
     let (rate, heard) = pj.heard().await;
     assert_speech("phone to pjsua2", Speaker::Anna, rate, &heard);
 }
+
+#[tokio::test]
+async fn pjsua2_follows_a_transfer_and_its_progress_is_told() {
+    let gateway = gateway().await;
+    let (mut pj, mut carol) = (PjPhone::start("pcmu/8000", None).await, PjPhone::start("pcmu/8000", None).await);
+    let mut phone = Phone::connected(gateway.rtmp, Login::anonymous("alice@198.18.0.1")).await;
+    phone.call("subscribe", &["transferred".into()]).await.unwrap();
+    phone.invite(&format!("sip:pj@{}", pj.address), &["ulaw"]).await;
+    phone.expect("accepted").await;
+    pj.program.wait_for("\"codec\"", Duration::from_secs(2)).await;
+    let destination = format!("sip:carol@{}", carol.address);
+    phone.call("transfer", &[destination.as_str().into()]).await.unwrap();
+    pj.program.wait_for(&destination, Duration::from_secs(3)).await;
+    let mut told = Vec::new();
+    while !told.last().is_some_and(|status: &String| status.starts_with("200 ")) {
+        told.push(phone.expect("transferred").await[0].as_str().unwrap().to_owned());
+    }
+    println!("{told:?}");
+    phone.expect("byed").await;
+    carol.program.wait_for("\"CONFIRMED\"", Duration::from_secs(3)).await;
+    carol.program.wait_for("\"codec\"", Duration::from_secs(3)).await;
+    for program in [&mut pj.program, &mut carol.program] {
+        program.wait_end(Duration::from_secs(8)).await;
+    }
+}
+
+#[tokio::test]
+async fn texts_go_both_ways_between_the_phone_and_pjsua2_in_the_call_and_outside_of_it() {
+    let gateway = gateway().await;
+    let (registrar, mut phone) = registered_phone(&gateway).await;
+    let contact = registrar.binding("alice").unwrap();
+    let mut pj = PjPhone::start("pcmu/8000", None).await;
+    let topics = ["receivedMessage", "receivedPagingMessage", "messageSent", "messageFailed"];
+    phone.call("subscribe", &topics.map(Into::into)).await.unwrap();
+    phone.call("sendPagingMessage", &[format!("sip:pj@{}", pj.address).into(), "are you there?".into()]).await.unwrap();
+    let heard = pj.program.wait_for("\"are you there?\"", Duration::from_secs(3)).await;
+    assert!(heard.contains("\"message\"") && heard.contains("sip:alice@"), "{heard}");
+    assert_eq!(phone.expect("messageSent").await, [1.0.into()]);
+    pj.program.type_line(&format!("page {contact} yes, I am")).await;
+    let told = phone.expect("receivedPagingMessage").await;
+    assert!(told[0].as_str().unwrap().contains("sip:pj@198.18.0.1"), "{told:?}");
+    assert_eq!(told[1], "yes, I am".into());
+    pj.program.wait_for("\"message answered\", \"code\": 200", Duration::from_secs(3)).await;
+
+    phone.invite(&format!("sip:pj@{}", pj.address), &["ulaw"]).await;
+    phone.expect("accepted").await;
+    phone.call("sendMessage", &["in the call".into()]).await.unwrap();
+    pj.program.wait_for("\"message in call\", \"text\": \"in the call\"", Duration::from_secs(3)).await;
+    assert_eq!(phone.expect("messageSent").await, [2.0.into()]);
+    pj.program.type_line("say I hear you").await;
+    let told = phone.expect("receivedMessage").await;
+    assert_eq!(told[1], "I hear you".into());
+    phone.bye().await;
+    pj.program.wait_end(Duration::from_secs(8)).await;
+}
