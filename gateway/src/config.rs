@@ -342,7 +342,7 @@ fn check_accounts(secrets: &[TokenSecret], accounts: &[WebAccount], passwords: b
     if secrets.is_empty() && !passwords {
         return wrong("password-arguments", "nobody could connect without token-secret".into());
     }
-    for (index, WebAccount { address, password, .. }) in accounts.iter().enumerate() {
+    for (index, WebAccount { address, password, codecs, .. }) in accounts.iter().enumerate() {
         if !address.split_once('@').is_some_and(|(user, domain)| !user.is_empty() && !domain.is_empty())
             || address.starts_with("sip:")
         {
@@ -350,6 +350,9 @@ fn check_accounts(secrets: &[TokenSecret], accounts: &[WebAccount], passwords: b
         }
         if password.is_empty() {
             return wrong("web-accounts", format!("{address} has no password"));
+        }
+        if codecs.as_ref().is_some_and(Vec::is_empty) {
+            return wrong("web-accounts", format!("{address} has no codecs: name one, or leave codecs out"));
         }
         if accounts[..index].iter().any(|other| other.address.eq_ignore_ascii_case(address)) {
             return wrong("web-accounts", format!("{address} stands there twice"));
@@ -428,6 +431,15 @@ mod tests {
     }
 
     #[test]
+    fn codecs_are_names_that_exist_each_once() {
+        let unknown = error("codecs = [\"opus\", \"g729\"]");
+        assert!(unknown.contains("gw.toml:1:") && unknown.contains("no codec \"g729\": there are opus,"), "{unknown}");
+        for wrong in ["codecs = []", "codecs = [\"pcmu\", \"pcmu\"]"] {
+            assert!(error(wrong).contains("codecs: name at least one codec, and each once"), "{}", error(wrong));
+        }
+    }
+
+    #[test]
     fn the_defaults_listen_on_loopback_only_and_anybody_there_may_register() {
         let config = Config::default();
         assert_eq!(config.rtmp, loopback(1935));
@@ -454,6 +466,7 @@ mod tests {
             max-calls = 3
             workers = 3
             log-format = "json"
+            codecs = ["opus", "wideband"]
             debug = true
             password-arguments = false
             token-secret = "0123456789abcdef0123456789abcdef"
@@ -475,6 +488,7 @@ mod tests {
             "#,
         )
         .unwrap();
+        assert_eq!(config.codecs, Some(vec![CodecWord::Opus, CodecWord::Wideband]));
         assert_eq!((config.max_phones, config.max_calls, config.max_phones_per_ip), (7, 3, Some(4)));
         assert_eq!(config.workers, 3);
         assert_eq!((config.max_phones_per_address, Config::default().max_phones_per_address), (2, 1));

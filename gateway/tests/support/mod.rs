@@ -105,12 +105,17 @@ impl Phone {
 
     /// Dials with more properties in its connect object, and is accepted; the info object that it gets.
     pub(crate) async fn connect_with(at: SocketAddr, app: &str, more: Object, args: &[Value]) -> (Phone, Object) {
-        let request = ConnectRequest { app: app.into(), more, args: args.to_vec(), ..ConnectRequest::default() };
-        let mut phone = Phone::request(TcpStream::connect(at).await.unwrap(), request);
+        let mut phone = Phone::dial_with(at, app, more, args).await;
         match phone.next().await {
             Some(ClientEvent::Connected { info }) => (phone, info),
             other => panic!("not connected: {other:?}"),
         }
+    }
+
+    /// Dials with more properties in its connect object.
+    pub(crate) async fn dial_with(at: SocketAddr, app: &str, more: Object, args: &[Value]) -> Phone {
+        let request = ConnectRequest { app: app.into(), more, args: args.to_vec(), ..ConnectRequest::default() };
+        Phone::request(TcpStream::connect(at).await.unwrap(), request)
     }
 
     pub(crate) fn say_connect(socket: TcpStream, app: &str, args: &[Value]) -> Phone {
