@@ -160,6 +160,10 @@ async fn speex_is_relayed_frame_by_frame_untouched_and_in_order() {
     let spoken = talk(&mut stage, &call, PhoneVoice::SpeexWideband, &ben).await;
     let sent = PhoneVoice::SpeexWideband.frames(&speech::pcm(Speaker::Anna, 16_000), QUALITY);
     let packets = call.rtp.seen();
+    // Before and after the speech there is comfort noise.
+    let begin = packets.iter().position(|packet| sent.contains(&packet.payload)).expect("some of it came");
+    let end = packets.iter().rposition(|packet| sent.contains(&packet.payload)).expect("some of it came");
+    let packets = &packets[begin..=end];
     let came: Vec<&[u8]> = packets.iter().map(|packet| packet.payload.as_slice()).collect();
     assert_in_order("phone to peer", &sent, &came, spoken.latest);
     let (first, last) = (&packets[0], &packets[packets.len() - 1]);
@@ -173,7 +177,9 @@ async fn speex_is_relayed_frame_by_frame_untouched_and_in_order() {
     let heard = stage.phone.heard();
     assert!(heard.iter().all(|message| message.body[0] == 0xB2));
     let came: Vec<&[u8]> = heard.iter().map(|message| &message.body[1..]).collect();
-    assert_in_order("peer to phone", &sent, &came, spoken.latest);
+    let begin = came.iter().position(|frame| sent.iter().any(|sent| sent == frame)).expect("some of it came");
+    let came = &came[begin..];
+    assert_in_order("peer to phone", &sent, came, spoken.latest);
     for pair in heard.windows(2) {
         assert_eq!(pair[1].timestamp_ms.wrapping_sub(pair[0].timestamp_ms) % 20, 0);
     }
@@ -182,10 +188,14 @@ async fn speex_is_relayed_frame_by_frame_untouched_and_in_order() {
 /// Frames are the sender's own, in order, each once, and none is missing. Only where the machine was too busy for the test itself to keep
 /// the pace, some may be: the gateway gives up what comes too late.
 fn assert_in_order(what: &str, sent: &[Vec<u8>], came: &[&[u8]], latest: Duration) {
-    // When the sender ends without a word, the gateway may fill in for a few packets that will never come.
+    // When the sender ends without a word, the gateway fills in for a packet or two that will never come, and goes on with noise.
     let end = came.iter().rposition(|frame| *frame == sent[sent.len() - 1]).map_or(came.len(), |last| last + 1);
     let filled = came[..end].iter().rev().take_while(|frame| **frame == sent[sent.len() - 1]).count() - 1;
-    assert!(came.len() - end + filled <= 10, "{what}: {} frames behind the last one", came.len() - end + filled);
+    assert!(
+        filled <= 3 && came.len() - end <= 60,
+        "{what}: {filled} and {} frames behind the last one",
+        came.len() - end
+    );
     let came = &came[..end - filled];
     let mut rest = sent.iter();
     for (number, frame) in came.iter().enumerate() {
