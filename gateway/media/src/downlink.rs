@@ -55,10 +55,14 @@ pub struct Downlink {
     writer: AudioTagWriter,
     /// Frames invented in a row.
     invented: u64,
+    /// Since when packets come that belong where noise has filled a pause, and how many.
+    behind: Option<(Instant, u32)>,
     stats: DownlinkStats,
 }
 
 const FRAME: MediaTime = MediaTime::from_ms(20);
+/// Packets behind the noise, at the pace of speech, that are believed.
+const PACKETS_BEHIND: u32 = 3;
 
 /// Media time to RTMP timestamps that never step back.
 struct PhoneClock {
@@ -98,6 +102,7 @@ impl Downlink {
             timeline: PhoneClock { base: rtmp_base, last: None },
             writer: AudioTagWriter::default(),
             invented: 0,
+            behind: None,
             stats: DownlinkStats::default(),
         }
     }
@@ -121,6 +126,7 @@ impl Downlink {
         let is_audio = matches!(payload, Payload::Audio(_) | Payload::Noise);
         let at = match self.sources.heard(now, &packet, is_audio, clock_rate, self.jitter.end()) {
             Heard::Probation => return Ok(()),
+            Heard::Known(at) if is_audio => self.after_a_pause(now, at),
             Heard::Known(at) => at,
             Heard::New(at) => {
                 self.jitter.reset();
@@ -158,6 +164,25 @@ impl Downlink {
         }
         self.pump(now, deliver);
         Ok(())
+    }
+
+    /// A sender that paused and did not count the pause would come too late for ever where noise has filled it: it goes on
+    /// behind the noise. What a network held back comes faster than it was sent, and is too late indeed.
+    fn after_a_pause(&mut self, now: Instant, at: MediaTime) -> MediaTime {
+        let Some(end) = self.jitter.end().filter(|end| at < *end && self.invented >= MAX_CONCEALED_FRAMES as u64)
+        else {
+            self.behind = None;
+            return at;
+        };
+        let (since, count) = self.behind.map_or((now, 1), |(since, count)| (since, count + 1));
+        self.behind = Some((since, count));
+        let paced = now.saturating_duration_since(since) >= FRAME.to_duration() * (count - 1) * 3 / 4;
+        if count < PACKETS_BEHIND || !paced {
+            return at;
+        }
+        self.behind = None;
+        self.sources.move_to(end);
+        end
     }
 
     fn on_event(&mut self, packet: &RtpPacket<'_>, deliver: &mut impl FnMut(Delivery)) {

@@ -105,6 +105,13 @@ impl Sources {
         Heard::New(at)
     }
 
+    /// The newest packet, and what follows it, belongs to `at`.
+    pub(super) fn move_to(&mut self, at: MediaTime) {
+        if let Some(source) = &mut self.current {
+            source.newest.1 = at;
+        }
+    }
+
     fn proves_itself(&mut self, packet: &RtpPacket<'_>) -> bool {
         let count = match self.candidate {
             Some((ssrc, expected, count)) if ssrc == packet.ssrc && expected == packet.sequence => count + 1,

@@ -579,3 +579,31 @@ fn an_hour_with_a_peer_whose_clock_is_wrong_is_neither_held_nor_filled() {
         assert!((first - 3_600_000).abs() <= 60, "{ppm} ppm: from 3600000 to {first}");
     }
 }
+
+#[test]
+fn a_sender_that_does_not_count_its_pause_is_heard_again_and_a_burst_after_an_outage_is_not() {
+    let packets = speech(Codec::Pcmu, 4000, 1);
+    for held_back in [false, true] {
+        let mut rig = Rig::new(Codec::Pcmu, Codec::Pcmu);
+        for (n, packet) in packets.iter().enumerate() {
+            // After a second two seconds without a packet: the sender was silent, or the network held 100 packets back.
+            let at = if n < 50 {
+                20 * n
+            } else if held_back {
+                (20 * n).max(3000)
+            } else {
+                20 * n + 2000
+            };
+            rig.feed(epoch() + ms(at as f64), Input::Rtp(packet));
+        }
+        let late = rig.path.stats().downlink.late;
+        let messages = rig.messages();
+        let (left, timestamp, _) = messages[messages.len() - 1];
+        assert!((left - timestamp as f64).abs() < 150.0, "left at {left}, belongs to {timestamp}");
+        assert!(if held_back { (90..=100).contains(&late) } else { late <= 3 }, "{late} late");
+        assert!(
+            messages.windows(2).all(|pair| (20..=120).contains(&(pair[1].1 - pair[0].1))),
+            "forward, without holes"
+        );
+    }
+}
