@@ -336,7 +336,7 @@ fn video_io_incoming(script: &mut Script, host: &str) {
     video_io_talks(script, 1, 4);
     script.peer("hears 0 of 160 bytes, 2 times");
     script.peer("speaks 0, 8 times");
-    script.server("5 8 2 audio b2 38, 3 times");
+    script.server("5 8 2 audio b2 62, 3 times");
     script.call("bye", &[]);
     script.peer("is hung up on");
     video_io_falls_silent(script, 1);
