@@ -8,7 +8,6 @@ use crate::{process, run};
 use gateway_tests::gateway::Gateway;
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Phones that take turns.
@@ -100,7 +99,6 @@ struct Bench {
     gateway: Gateway,
     agents: Agents,
     words: &'static [&'static str],
-    phones: Vec<Arc<tokio::sync::Mutex<LoadPhone>>>,
 }
 
 impl Bench {
@@ -109,22 +107,19 @@ impl Bench {
         let sockets = agents::rtp_sockets(1);
         let agents = Agents::start(&sockets, format, None);
         let gateway = run::start_gateway(options, 2 * PHONES, PORTS).await;
-        let mut phones = Vec::new();
-        for number in 0..PHONES {
-            let phone = LoadPhone::connected(gateway.rtmp, &format!("s{number}@{}", agents.sip), None).await.unwrap();
-            phones.push(Arc::new(tokio::sync::Mutex::new(phone)));
-        }
-        Self { gateway, agents, words, phones }
+        Self { gateway, agents, words }
     }
 
-    /// Calls, so many a second, by phones that take turns; whoever is called so answers or is busy.
+    /// Calls, so many a second, by phones that connect for it and take turns; whoever is called so answers or is busy.
     async fn series(&self, calls: usize, rate: f64, callee: &'static str) -> Series {
-        let begin = tokio::time::Instant::now();
         let sip = self.agents.sip;
-        let tasks = self.phones.iter().enumerate().map(|(first, phone)| {
-            let (phone, words) = (Arc::clone(phone), self.words);
+        let mut phones = Vec::new();
+        for number in 0..PHONES {
+            phones.push(LoadPhone::connected(self.gateway.rtmp, &format!("s{number}@{sip}"), None).await.unwrap());
+        }
+        let (words, begin) = (self.words, tokio::time::Instant::now());
+        let turns = phones.into_iter().enumerate().map(|(first, mut phone)| {
             tokio::spawn(async move {
-                let mut phone = phone.lock().await;
                 let (mut took, mut failures) = (Vec::new(), Vec::new());
                 for number in (first..calls).step_by(PHONES) {
                     tokio::time::sleep_until(begin + Duration::from_secs_f64(number as f64 / rate)).await;
@@ -136,7 +131,7 @@ impl Bench {
                 (took, failures)
             })
         });
-        let tasks: Vec<_> = tasks.collect();
+        let tasks: Vec<_> = turns.collect();
         let (mut took, mut failures) = (Vec::new(), Vec::new());
         for task in tasks {
             let (some, wrong) = task.await.unwrap();
