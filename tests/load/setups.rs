@@ -70,8 +70,9 @@ pub(crate) async fn setups(options: &Options, rate: f64) -> ExitCode {
 pub(crate) async fn soak(options: &Options, calls: usize) -> ExitCode {
     let bench = Bench::start(options).await;
     let pid = bench.gateway.pid();
-    // Everything that is made once is made now.
-    let mut failures = bench.series(1_000, options.rate, "warm").await.failures;
+    // Everything that is made once is made now, and as many ended calls are remembered as will ever be.
+    let warm = (options.rate * FORGETTING.as_secs_f64()) as usize;
+    let mut failures = bench.series(warm, options.rate, "warm").await.failures;
     failures.extend(bench.series(500, options.rate, BUSY).await.failures);
     tokio::time::sleep(FORGETTING).await;
     let (before, things) = (bench.gateway.resident(), process::threads_and_files(pid));
