@@ -10,6 +10,8 @@ use crate::{
 };
 
 const BOTH: Wanted = Wanted { pesq: true, stoi: true };
+/// Where the delay moves on the way: PESQ follows it, STOI does not.
+const PESQ: Wanted = Wanted { pesq: true, stoi: false };
 
 /// What one receiver made of one weather, over all patterns and recordings.
 pub(crate) struct Figures {
@@ -20,6 +22,10 @@ pub(crate) struct Figures {
 impl Figures {
     fn score(&self) -> String {
         format!("{:.2} / {:.2}", self.score.pesq, self.score.stoi)
+    }
+
+    fn pesq(&self) -> String {
+        format!("{:.2}", self.score.pesq)
     }
 
     fn delay(&self) -> String {
@@ -119,9 +125,9 @@ pub(crate) fn jitter(judge: &mut Judge, patterns: usize) {
     let weathers: Vec<_> = waits.map(Weather::Overtaking).into_iter().chain(waits.map(Weather::Queue)).collect();
     for chain in DOWN {
         for weather in &weathers {
-            let Down { gateway, forwarded, bare, .. } = down(judge, BOTH, chain, *weather, patterns);
-            let (a, c) = (gateway.score(), bare.score());
-            let b = forwarded.as_ref().map_or("–".into(), Figures::score);
+            let Down { gateway, forwarded, bare, .. } = down(judge, PESQ, chain, *weather, patterns);
+            let (a, c) = (gateway.pesq(), bare.pesq());
+            let b = forwarded.as_ref().map_or("–".into(), Figures::pesq);
             let (gateway, forwarded) = (gateway.delay(), forwarded.as_ref().map_or("–".into(), Figures::delay));
             println!("| {} | {} | {a} | {gateway} | {b} | {forwarded} | {c} |", chain.name, weather.name());
         }
@@ -136,7 +142,7 @@ pub(crate) fn uplink(judge: &mut Judge, patterns: usize) {
     for chain in UP {
         for weather in &weathers {
             let Up { gateway, forwarded } = up(judge, chain, *weather, patterns);
-            let (a, b) = (gateway.score(), forwarded.score());
+            let (a, b) = (gateway.pesq(), forwarded.pesq());
             println!(
                 "| {} | {} | {a} | {} | {b} | {} |",
                 chain.name,
@@ -175,7 +181,7 @@ fn up(judge: &mut Judge, chain: Chain, weather: TcpWeather, patterns: usize) -> 
     }
     let rate = rate_of(peer).hz();
     Up {
-        gateway: judged(judge, BOTH, rate, &said, from_ms, gateways),
-        forwarded: judged(judge, BOTH, rate, &said, from_ms, forwards),
+        gateway: judged(judge, PESQ, rate, &said, from_ms, gateways),
+        forwarded: judged(judge, PESQ, rate, &said, from_ms, forwards),
     }
 }

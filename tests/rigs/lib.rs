@@ -36,6 +36,8 @@ pub mod sip_peer;
 pub mod spandsp;
 pub mod speech;
 pub mod speex_corpus;
+#[allow(unsafe_code)]
+pub mod speexdsp;
 pub mod tools;
 pub mod voice;
 pub mod wav;
