@@ -21,17 +21,19 @@ mod tables;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: quality [all|loss|jitter|up|gate] [--patterns N]";
+const USAGE: &str = "usage: quality [all|loss|jitter|up|gate] [--patterns N] [--chain PART_OF_ITS_NAME]";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let mut patterns = 12;
+    let mut chain = "";
     let mut part = "all";
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "all" | "loss" | "jitter" | "up" | "gate" => part = arg,
             "--patterns" => patterns = args.next().and_then(|number| number.parse().ok()).unwrap_or(patterns),
+            "--chain" => chain = args.next().map_or("", String::as_str),
             _ => {
                 eprintln!("{USAGE}");
                 return ExitCode::from(2);
@@ -43,13 +45,13 @@ fn main() -> ExitCode {
         return gate::run(&mut judge);
     }
     if matches!(part, "all" | "loss") {
-        tables::loss(&mut judge, patterns);
+        tables::loss(&mut judge, chain, patterns);
     }
     if matches!(part, "all" | "jitter") {
-        tables::jitter(&mut judge, patterns);
+        tables::jitter(&mut judge, chain, patterns);
     }
     if matches!(part, "all" | "up") {
-        tables::uplink(&mut judge, patterns);
+        tables::uplink(&mut judge, chain, patterns);
     }
     ExitCode::SUCCESS
 }

@@ -98,14 +98,14 @@ pub(crate) fn down(judge: &mut Judge, wanted: Wanted, chain: Chain, weather: Wea
 }
 
 /// Lost packets on the way to the phone.
-pub(crate) fn loss(judge: &mut Judge, patterns: usize) {
+pub(crate) fn loss(judge: &mut Judge, name: &str, patterns: usize) {
     println!(
         "| SIP to phone | loss | gateway | forwarded | bare + PLC | gateway holds, mean / p95 ms |\n|---|---|---|---|---|---|"
     );
     let shares = [0.01, 0.05, 0.1, 0.2, 0.3];
     let random = [0.0].iter().chain(&shares).map(|share| Weather::Random(*share));
     let weathers: Vec<_> = random.chain(shares.map(Weather::Bursts)).collect();
-    for chain in DOWN {
+    for chain in DOWN.into_iter().filter(|chain| chain.name.contains(name)) {
         for weather in &weathers {
             let Down { gateway, forwarded, bare, held_ms } = down(judge, BOTH, chain, *weather, patterns);
             let held = Figures { score: gateway.score, delays_ms: held_ms }.delay();
@@ -117,13 +117,13 @@ pub(crate) fn loss(judge: &mut Judge, patterns: usize) {
 }
 
 /// Late packets on the way to the phone.
-pub(crate) fn jitter(judge: &mut Judge, patterns: usize) {
+pub(crate) fn jitter(judge: &mut Judge, name: &str, patterns: usize) {
     println!(
         "\n| SIP to phone | network | gateway | delay | forwarded | delay | bare + PLC |\n|---|---|---|---|---|---|---|"
     );
     let waits = [20.0, 50.0, 100.0, 200.0];
     let weathers: Vec<_> = waits.map(Weather::Overtaking).into_iter().chain(waits.map(Weather::Queue)).collect();
-    for chain in DOWN {
+    for chain in DOWN.into_iter().filter(|chain| chain.name.contains(name)) {
         for weather in &weathers {
             let Down { gateway, forwarded, bare, .. } = down(judge, PESQ, chain, *weather, patterns);
             let (a, c) = (gateway.pesq(), bare.pesq());
@@ -135,11 +135,11 @@ pub(crate) fn jitter(judge: &mut Judge, patterns: usize) {
 }
 
 /// The phone's TCP on the way to the SIP peer.
-pub(crate) fn uplink(judge: &mut Judge, patterns: usize) {
+pub(crate) fn uplink(judge: &mut Judge, name: &str, patterns: usize) {
     println!("\n| phone to SIP | TCP | gateway | delay | forwarded | delay |\n|---|---|---|---|---|---|");
     let jitters = [0.0, 20.0, 50.0, 100.0, 200.0].map(TcpWeather::Jitter);
     let weathers: Vec<_> = jitters.into_iter().chain([300.0, 1000.0, 5000.0].map(TcpWeather::Stall)).collect();
-    for chain in UP {
+    for chain in UP.into_iter().filter(|chain| chain.name.contains(name)) {
         for weather in &weathers {
             let Up { gateway, forwarded } = up(judge, chain, *weather, patterns);
             let (a, b) = (gateway.pesq(), forwarded.pesq());
