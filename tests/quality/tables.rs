@@ -59,8 +59,6 @@ pub(crate) struct Down {
     /// What siprtmp has the codecs for.
     forwarded: Option<Figures>,
     pub(crate) bare: Figures,
-    /// From spoken to leaving the gateway, ms.
-    held_ms: Vec<f64>,
 }
 
 /// Lets all three receive the same: every recording in so many patterns of the weather.
@@ -68,7 +66,7 @@ pub(crate) fn down(judge: &mut Judge, wanted: Wanted, chain: Chain, weather: Wea
     let Chain { peer, phone, .. } = chain;
     let spoken = speeches(peer, phone, 1);
     let as_sent = speeches(peer, peer, 1);
-    let (mut gateways, mut forwards, mut bares, mut said, mut held_ms) = (vec![], vec![], vec![], vec![], vec![]);
+    let (mut gateways, mut forwards, mut bares, mut said) = (vec![], vec![], vec![], vec![]);
     // Where nothing is drawn by chance, one pattern is all.
     let patterns = if weather == Weather::Random(0.0) { 1 } else { patterns };
     for (number, speech) in spoken.iter().enumerate() {
@@ -77,7 +75,6 @@ pub(crate) fn down(judge: &mut Judge, wanted: Wanted, chain: Chain, weather: Wea
             let seed = (number * 100 + pattern + 1) as u64;
             let arrivals = weather.arrivals(speech.packets.len(), seed);
             let frames = gateway::downlink(peer, phone, &speech.packets, &arrivals);
-            held_ms.extend(frames.iter().map(|frame| frame.at_ms - frame.spoken_ms));
             gateways.push(rtmp_phone(phone, &frames, length_ms));
             if chain.siprtmp_has_it() {
                 forwards.push(rtmp_phone(peer, &forwarding::downlink(&speech.packets, &arrivals), length_ms));
@@ -93,25 +90,21 @@ pub(crate) fn down(judge: &mut Judge, wanted: Wanted, chain: Chain, weather: Wea
         gateway: judged(judge, wanted, phone_rate, &for_phone, 0.0, gateways),
         forwarded: chain.siprtmp_has_it().then(|| judged(judge, wanted, peer_rate, &as_sent, 0.0, forwards)),
         bare: judged(judge, wanted, phone_rate, &for_phone, 0.0, bares),
-        held_ms,
     }
 }
 
 /// Lost packets on the way to the phone.
 pub(crate) fn loss(judge: &mut Judge, name: &str, patterns: usize) {
-    println!(
-        "| SIP to phone | loss | gateway | forwarded | bare + PLC | gateway holds, mean / p95 ms |\n|---|---|---|---|---|---|"
-    );
+    println!("| SIP to phone | loss | gateway | forwarded | bare + PLC |\n|---|---|---|---|---|");
     let shares = [0.01, 0.05, 0.1, 0.2, 0.3];
     let random = [0.0].iter().chain(&shares).map(|share| Weather::Random(*share));
     let weathers: Vec<_> = random.chain(shares.map(Weather::Bursts)).collect();
     for chain in DOWN.into_iter().filter(|chain| chain.name.contains(name)) {
         for weather in &weathers {
-            let Down { gateway, forwarded, bare, held_ms } = down(judge, BOTH, chain, *weather, patterns);
-            let held = Figures { score: gateway.score, delays_ms: held_ms }.delay();
+            let Down { gateway, forwarded, bare } = down(judge, BOTH, chain, *weather, patterns);
             let (a, c) = (gateway.score(), bare.score());
             let b = forwarded.as_ref().map_or("–".into(), Figures::score);
-            println!("| {} | {} | {a} | {b} | {c} | {held} |", chain.name, weather.name());
+            println!("| {} | {} | {a} | {b} | {c} |", chain.name, weather.name());
         }
     }
 }
@@ -125,7 +118,7 @@ pub(crate) fn jitter(judge: &mut Judge, name: &str, patterns: usize) {
     let weathers: Vec<_> = waits.map(Weather::Overtaking).into_iter().chain(waits.map(Weather::Queue)).collect();
     for chain in DOWN.into_iter().filter(|chain| chain.name.contains(name)) {
         for weather in &weathers {
-            let Down { gateway, forwarded, bare, .. } = down(judge, PESQ, chain, *weather, patterns);
+            let Down { gateway, forwarded, bare } = down(judge, PESQ, chain, *weather, patterns);
             let (a, c) = (gateway.pesq(), bare.pesq());
             let b = forwarded.as_ref().map_or("–".into(), Figures::pesq);
             let (gateway, forwarded) = (gateway.delay(), forwarded.as_ref().map_or("–".into(), Figures::delay));
