@@ -209,10 +209,8 @@ async fn several_frames_in_a_message_are_as_many_frames_for_the_peer() {
     let length = encoder.encode(&pcm[..960], &mut out).unwrap();
     say(&stage, 0xB2, &out[..length], 12, 3).await;
     let packets: Vec<_> = call.rtp.seen().into_iter().filter(|p| p.payload_type == 0).collect();
-    let samples: usize = packets.iter().map(|p| p.payload.len()).sum();
-    // 12 messages of 60 ms at 8 kHz are 5760 samples.
-    assert!((5000..=7000).contains(&samples), "{samples} samples");
-    for pair in packets.windows(2) {
+    // 12 messages of three frames; then the phone is silent, and the gateway sends noise.
+    for pair in packets[..36].windows(2) {
         assert_eq!(pair[1].timestamp.wrapping_sub(pair[0].timestamp), 160, "{packets:?}");
     }
 }

@@ -16,7 +16,10 @@ use gateway_tests::{audio, g711};
 use speex_codec::Mode;
 use std::time::Duration;
 
+/// Speex of phones and peers.
 const QUALITY: u8 = 8;
+/// Speex that the gateway makes for a phone (docs/decisions/0004).
+const QUALITY_TO_PHONE: u8 = 10;
 
 /// How much worse than the bare codecs still counts as the same: about half of what PESQ moves when the speech is cut elsewhere.
 const PESQ_SLACK: f64 = 0.12;
@@ -91,17 +94,18 @@ impl PeerVoice {
     }
 }
 
-fn speex_and_back(mode: Mode, pcm: &[i16]) -> Vec<i16> {
+fn speex_and_back(mode: Mode, pcm: &[i16], quality: u8) -> Vec<i16> {
     let voice = if mode == Mode::Wideband { PhoneVoice::SpeexWideband } else { PhoneVoice::SpeexNarrowband };
-    let frames = voice.frames(pcm, QUALITY);
+    let frames = voice.frames(pcm, quality);
     voice::decode_speex(mode, frames.iter().map(Vec::as_slice))
 }
 
-/// Whether the gateway chose wideband towards the phone: a frame of 38 bytes (quality 8) or less is narrowband alone.
+/// What the gateway chose towards the phone.
 fn phone_mode(stage: &Stage) -> Mode {
     let heard = stage.phone.heard();
-    let longest = heard.iter().map(|message| message.body.len() - 1).max().unwrap_or(0);
-    if longest > 46 { Mode::Wideband } else { Mode::Narrowband }
+    let longest =
+        heard.iter().map(|message| &message.body).max_by_key(|body| body.len()).expect("the phone heard something");
+    voice::speex_mode(&longest[1..])
 }
 
 /// The whole of a transcoded call: both directions are judged at 8 kHz, all that G.711 carries.
@@ -114,9 +118,9 @@ async fn transcoded_call(mut stage: Stage, words: &[&str], formats: &[(u8, &str)
     let spoken = speech::pcm(Speaker::Anna, 8000);
     let wide = anna == PhoneVoice::SpeexWideband;
     let decoded = if wide {
-        audio::halve(&speex_and_back(Mode::Wideband, &speech::pcm(Speaker::Anna, 16_000)))
+        audio::halve(&speex_and_back(Mode::Wideband, &speech::pcm(Speaker::Anna, 16_000), QUALITY))
     } else {
-        speex_and_back(Mode::Narrowband, &spoken)
+        speex_and_back(Mode::Narrowband, &spoken, QUALITY)
     };
     judge("phone to peer", 8000, &spoken, &heard, &ben.bare(&decoded));
 
@@ -125,8 +129,8 @@ async fn transcoded_call(mut stage: Stage, words: &[&str], formats: &[(u8, &str)
     let spoken = speech::pcm(Speaker::Ben, 8000);
     let companded = ben.bare(&spoken);
     let bare = match phone_mode(&stage) {
-        Mode::Wideband => audio::halve(&speex_and_back(Mode::Wideband, &audio::double(&companded))),
-        _ => speex_and_back(Mode::Narrowband, &companded),
+        Mode::Wideband => audio::halve(&speex_and_back(Mode::Wideband, &audio::double(&companded), QUALITY_TO_PHONE)),
+        _ => speex_and_back(Mode::Narrowband, &companded, QUALITY_TO_PHONE),
     };
     judge("peer to phone", 8000, &spoken, &audio::halve(&heard), &bare);
 }
@@ -249,6 +253,6 @@ async fn two_speex_frames_in_one_message_are_forty_milliseconds_of_speech() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     let heard = g711_timeline(&call.rtp.seen(), 0);
     let spoken = speech::pcm(Speaker::Anna, 8000);
-    let bare = PEER_PCMU.bare(&audio::halve(&speex_and_back(Mode::Wideband, &pcm)));
+    let bare = PEER_PCMU.bare(&audio::halve(&speex_and_back(Mode::Wideband, &pcm, QUALITY)));
     judge("phone to peer", 8000, &spoken, &heard, &bare);
 }

@@ -28,6 +28,8 @@ impl CodecCost {
 }
 
 const ROUNDS: usize = 8;
+/// Speex that the gateway makes for a phone (docs/decisions/0004).
+const QUALITY_TO_PHONE: u8 = 10;
 
 /// The work with Debian's libspeex. `encode_mode` is what the gateway encodes for the phone.
 pub(crate) fn libspeex(encode_mode: Mode) -> CodecCost {
@@ -35,6 +37,7 @@ pub(crate) fn libspeex(encode_mode: Mode) -> CodecCost {
     let packets = PhoneVoice::SpeexWideband.frames(&wide, 8);
     let mut decoder = libspeex::Decoder::new(Mode::Wideband);
     let mut encoder = libspeex::Encoder::new(encode_mode);
+    encoder.set_quality(QUALITY_TO_PHONE.into());
     let mut pcm = Vec::new();
     let decode = per_frame(packets.len(), || {
         for packet in &packets {
@@ -60,6 +63,7 @@ pub(crate) fn ours(encode_mode: Mode) -> CodecCost {
     let packets = PhoneVoice::SpeexWideband.frames(&wide, 8);
     let mut decoder = speex_codec::Decoder::new(Mode::Wideband);
     let mut encoder = speex_codec::Encoder::new(encode_mode);
+    encoder.set_quality(QUALITY_TO_PHONE);
     let mut pcm = [0; 640];
     let decode = per_frame(packets.len(), || {
         for packet in &packets {

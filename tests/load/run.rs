@@ -7,6 +7,7 @@ use crate::options::{Options, SipCodec};
 use crate::phones::{self, CallOrders, PhoneReport};
 use crate::{agents, audio_plan, baseline, process};
 use gateway_tests::gateway::{Gateway, GatewayOptions};
+use gateway_tests::voice;
 use speex_codec::Mode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -111,8 +112,9 @@ pub(crate) async fn measure(options: &Options) -> Figures {
     gateway.wait_end(Duration::from_secs(8)).await;
 
     let failures: Vec<String> = reports.iter().filter_map(|report| report.failure.clone()).collect();
-    let bodies = reports.iter().flat_map(|report| &report.track.heard).map(|(_, _, body)| body.len());
-    let phone_mode = if bodies.max().unwrap_or(0) > 46 { Mode::Wideband } else { Mode::Narrowband };
+    let bodies = reports.iter().flat_map(|report| &report.track.heard).map(|(_, _, body)| body);
+    let phone_mode =
+        bodies.max_by_key(|body| body.len()).map_or(Mode::Narrowband, |body| voice::speex_mode(&body[1..]));
     let mut figures = Figures {
         failed_calls: failures.len(),
         failures,

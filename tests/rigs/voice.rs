@@ -75,6 +75,13 @@ pub fn decode_speex<'a>(mode: Mode, packets: impl Iterator<Item = &'a [u8]>) -> 
     pcm
 }
 
+/// Wideband if the packet has an upper band.
+pub fn speex_mode(packet: &[u8]) -> Mode {
+    let mut narrow = vec![0; packet.len()];
+    let length = speex_codec::narrowband_layer(packet, &mut narrow).unwrap();
+    if length < packet.len() { Mode::Wideband } else { Mode::Narrowband }
+}
+
 /// What a phone hears, as 16 kHz samples (Speex, decoded as wideband like Flash does, whatever its mode) or 8 kHz samples (G.711).
 ///
 /// # Panics
