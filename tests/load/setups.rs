@@ -73,7 +73,7 @@ pub(crate) async fn soak(options: &Options, calls: usize) -> ExitCode {
     // Everything that is made once is made now, and as many ended calls are remembered as will ever be.
     let warm = (options.rate * FORGETTING.as_secs_f64()) as usize;
     let mut failures = bench.series(warm, options.rate, "warm").await.failures;
-    failures.extend(bench.series(500, options.rate, BUSY).await.failures);
+    failures.extend(bench.series(warm, options.rate, BUSY).await.failures);
     tokio::time::sleep(FORGETTING).await;
     let (before, things) = (bench.gateway.resident(), process::threads_and_files(pid));
     println!("memory {} kB, threads and files {things:?}", before / 1024);
