@@ -39,6 +39,8 @@ pub const UPLINK_STALL: Duration = Duration::from_millis(290);
 pub const UPLINK_EARLY: Duration = Duration::from_micros(1500);
 /// Uplink: a frame that comes at most this much behind its turn does not move the schedule.
 pub const UPLINK_LATE: Duration = Duration::from_millis(2);
+/// Uplink: the same while at most one frame in ten comes later than that.
+pub const UPLINK_STRAY: Duration = Duration::from_millis(5);
 /// Uplink: after this long without audio that was due the time is filled with comfort noise.
 pub const UPLINK_PATIENCE: Duration = Duration::from_millis(40);
 /// Uplink: for so long comfort noise flows like audio.

@@ -5,12 +5,13 @@
 //! blocks    [ 0 ][ 80 ][ 0 ][ 95 ][ 5 ][ 90 ]      the largest of each half second
 //! needed      90                                    what came at least twice in ten seconds
 //! ```
-//! A delay that is held for what happened once would be paid for in vain: the second largest block counts.
+//! A delay that is held for what happened once would be paid for in vain: the second largest block counts. Nor is it held for a few
+//! milliseconds that one frame in ten or fewer comes late: threads are not always scheduled at once, and the receiver's buffer takes that.
 
 use std::time::{Duration, Instant};
 
 use crate::{
-    limits::{UPLINK_BLOCK, UPLINK_BLOCKS, UPLINK_MAX_DELAY},
+    limits::{UPLINK_BLOCK, UPLINK_BLOCKS, UPLINK_LATE, UPLINK_MAX_DELAY, UPLINK_STRAY},
     media_time::MediaTime,
 };
 
@@ -18,6 +19,8 @@ use crate::{
 const BASE_SPAN: Duration = Duration::from_secs(5);
 /// What a stall held back comes within this; it says nothing about jitter.
 const BACKLOG: Duration = Duration::from_millis(200);
+/// The lateness that nine frames of ten do not exceed is followed by such steps, microseconds: 9 up for 1 down.
+const STEP_US: i64 = 20;
 
 /// What the deliveries of one stream were like.
 #[derive(Debug, Default)]
@@ -28,6 +31,8 @@ pub(super) struct Delivery {
     block_ends: Option<Instant>,
     ignore_until: Option<Instant>,
     needed: MediaTime,
+    /// Nine frames of ten are not later, microseconds.
+    usual_us: i64,
 }
 
 /// The earliest that audio comes: arrivals less places, at their least.
@@ -55,6 +60,8 @@ impl Delivery {
         }
         base.least = base.least.min(offset);
         let late = offset - base.offset();
+        let above = late.to_clock(1_000_000) > self.usual_us;
+        self.usual_us = (self.usual_us + if above { 9 * STEP_US } else { -STEP_US }).max(0);
         self.count(now, late);
     }
 
@@ -96,7 +103,12 @@ impl Delivery {
 
     /// The delay that fits: what lateness came at least twice lately.
     pub(super) fn needed(&self) -> MediaTime {
-        self.needed
+        if self.needed <= MediaTime::from_duration(self.tolerated()) { MediaTime::ZERO } else { self.needed }
+    }
+
+    /// What a frame may be late without the others being delayed for it.
+    pub(super) fn tolerated(&self) -> Duration {
+        if self.usual_us <= UPLINK_LATE.as_micros() as i64 { UPLINK_STRAY } else { UPLINK_LATE }
     }
 
     /// How much a turn at `time` for what belongs to `place` lies behind the earliest delivery.
@@ -148,6 +160,13 @@ mod tests {
         assert_eq!(after(500, |n| if n == 400 { 120 } else { 0 }).needed(), MediaTime::ZERO);
         assert_eq!(after(500, |n| if n == 250 || n == 400 { 120 } else { 0 }).needed(), MediaTime::from_ms(120));
         assert_eq!(after(500, |n| [0, 90, 60][n as usize % 3]).needed(), MediaTime::from_ms(90));
+    }
+
+    #[test]
+    fn a_few_milliseconds_are_waited_for_only_if_they_are_usual() {
+        assert_eq!(after(2000, |n| if n % 20 == 0 { 4 } else { 0 }).needed(), MediaTime::ZERO);
+        assert_eq!(after(2000, |n| if n % 5 == 0 { 4 } else { 0 }).needed(), MediaTime::from_ms(4));
+        assert_eq!(after(2000, |n| if n % 20 == 0 { 15 } else { 0 }).needed(), MediaTime::from_ms(15));
     }
 
     #[test]

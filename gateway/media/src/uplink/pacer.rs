@@ -230,8 +230,12 @@ impl<T> Pacer<T> {
         }
         let turn = anchor.turn_of(place + self.shift);
         let late = now.saturating_duration_since(turn);
-        if late > UPLINK_LATE {
-            self.slip = self.slip.saturating_sub(self.slipped.map_or(Duration::ZERO, |then| (now - then) / SLIP_FADES));
+        let faded = self.slipped.map_or(Duration::ZERO, |then| now.saturating_duration_since(then) / SLIP_FADES);
+        let slip = self.slip.saturating_sub(faded);
+        // The receiver's buffer takes both, the slip and a stray frame.
+        let tolerated = self.delivery.tolerated().min(UPLINK_PATIENCE.saturating_sub(slip)).max(UPLINK_LATE);
+        if late > tolerated {
+            self.slip = slip;
             if self.slip + late <= UPLINK_PATIENCE {
                 self.anchor = Some(Anchor { time: now, place: place + self.shift });
                 (self.slip, self.slipped) = (self.slip + late, Some(now));
