@@ -19,7 +19,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
@@ -34,6 +34,38 @@ pub const BREATHE_FROM: usize = 20;
 thread_local! {
     /// Calls with media on this thread.
     static CALLS: Cell<usize> = const { Cell::new(0) };
+    /// When this worker looked for packets.
+    static LOOKS: Cell<Option<Looks>> = const { Cell::new(None) };
+}
+
+/// The kernel is asked, answers, phones are polled, the worker breathes, the kernel is asked once more.
+#[derive(Debug, Clone, Copy)]
+struct Looks {
+    /// The last answer but one, or the last one if it was waited for.
+    before: Instant,
+    /// The last answer.
+    last: Instant,
+    /// When the kernel was asked last.
+    asked: Instant,
+}
+
+/// An answer that takes longer was waited for: nothing had come before.
+const PROMPT: Duration = Duration::from_millis(1);
+
+impl Looks {
+    fn first(now: Instant) -> Self {
+        Looks { before: now, last: now, asked: now }
+    }
+
+    fn ask(&mut self, now: Instant) {
+        self.asked = now;
+    }
+
+    fn answered(&mut self, now: Instant) {
+        let waited = now.saturating_duration_since(self.asked) > PROMPT;
+        self.before = if waited { now } else { self.last };
+        self.last = now;
+    }
 }
 
 /// Where new phones are placed.
@@ -67,7 +99,8 @@ impl Workers {
         let mut threads = WorkerThreads::default();
         let mut workers = Vec::new();
         for number in 0..count.max(1) {
-            let runtime = Builder::new_current_thread().enable_all().on_thread_park(breathe).build()?;
+            let runtime =
+                Builder::new_current_thread().enable_all().on_thread_park(breathe).on_thread_unpark(look).build()?;
             workers.push(Worker { runtime: runtime.handle().clone(), phones: Arc::default() });
             let (stop, stopped) = oneshot::channel();
             let run = move || drop(runtime.block_on(stopped));
@@ -126,6 +159,24 @@ fn breathe() {
     if CALLS.get() >= BREATHE_FROM {
         std::thread::sleep(BREATH);
     }
+    let now = Instant::now();
+    let mut looks = LOOKS.get().unwrap_or(Looks::first(now));
+    looks.ask(now);
+    LOOKS.set(Some(looks));
+}
+
+/// The worker was told what has come.
+fn look() {
+    let now = Instant::now();
+    let mut looks = LOOKS.get().unwrap_or(Looks::first(now));
+    looks.answered(now);
+    LOOKS.set(Some(looks));
+}
+
+/// What a phone on this thread finds at `now` had not come at this moment: the worker looked then. However long the worker
+/// was held up since, by its work or by the machine, is no lateness of the phone's.
+pub fn looked_before(now: Instant) -> Instant {
+    LOOKS.get().map_or(now, |looks| looks.before.min(now))
 }
 
 #[cfg(test)]
@@ -176,6 +227,31 @@ mod tests {
         assert_ne!(first.0, second.0);
         drop((first, third));
         assert_eq!(place().0, place().0, "its neighbour has one phone and it has none");
+    }
+
+    #[test]
+    fn what_is_found_late_may_have_come_while_the_worker_was_held_up_but_not_before_it_looked() {
+        let begin = Instant::now();
+        let at = |ms| begin + Duration::from_millis(ms);
+        let mut looks = Looks::first(at(0));
+        looks.ask(at(1));
+        looks.answered(at(21)); // it slept until something came
+        assert_eq!(looks.before, at(21));
+        looks.ask(at(22));
+        looks.answered(at(22));
+        assert_eq!(looks.before, at(21));
+        looks.ask(at(80)); // 58 ms of work, or of a breath that took too long
+        looks.answered(at(80));
+        assert_eq!(looks.before, at(22), "it may have come any time since");
+        looks.ask(at(81));
+        looks.answered(at(101));
+        assert_eq!(looks.before, at(101));
+    }
+
+    #[test]
+    fn nothing_comes_before_it_is_found_where_nobody_looks() {
+        let now = Instant::now();
+        assert_eq!(looked_before(now), now);
     }
 
     #[test]

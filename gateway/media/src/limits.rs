@@ -41,6 +41,8 @@ pub const UPLINK_EARLY: Duration = Duration::from_micros(1500);
 pub const UPLINK_LATE: Duration = Duration::from_millis(2);
 /// Uplink: the same while at most one frame in ten comes later than that.
 pub const UPLINK_STRAY: Duration = Duration::from_millis(5);
+/// Uplink: a driver that was held up for longer has stalled: what it finds counts as late like any other.
+pub const UPLINK_HELD_UP: Duration = Duration::from_millis(100);
 /// Uplink: after this long without audio that was due the time is filled with comfort noise.
 pub const UPLINK_PATIENCE: Duration = Duration::from_millis(40);
 /// Uplink: for so long comfort noise flows like audio.

@@ -119,12 +119,16 @@ impl MediaPath {
         if self.stopped {
             return;
         }
-        self.pump(now); // what was due before this input came
+        if !matches!(input, Input::PhoneAudio { .. }) {
+            self.pump(now); // what was due before this input came
+        }
         match input {
             Input::PhoneAudio { timestamp_ms, body } => {
+                let came = self.uplink.came(now);
+                self.pump_uplink(now, came);
                 let unsupported = self.uplink.phone_audio(now, RtmpTimestamp(timestamp_ms), body);
                 self.outputs.extend(unsupported.map(Output::PhoneCodecUnsupported));
-                self.pump_uplink(now);
+                self.pump_uplink(now, came);
             }
             Input::Rtp(datagram) => {
                 let outputs = &mut self.outputs;
@@ -146,7 +150,7 @@ impl MediaPath {
             }
             Input::SendDtmf(digits) => {
                 self.uplink.send_digits(now, digits);
-                self.pump_uplink(now);
+                self.pump_uplink(now, now);
             }
             Input::Renegotiated(negotiated) => {
                 self.uplink.renegotiate(now, &negotiated);
@@ -155,6 +159,13 @@ impl MediaPath {
             }
             Input::Timeout => {}
         }
+    }
+
+    /// What the phone sends next was not there yet at this moment, the last one at which the driver looked: audio is as late as
+    /// it must have come, not as it was found (a driver that was held up holds up what leaves, too). Without it, what is fed comes
+    /// at that moment.
+    pub fn looked_for_audio(&mut self, at: Instant) {
+        self.uplink.looked(at);
     }
 
     /// Takes the next output, until there is none.
@@ -192,7 +203,7 @@ impl MediaPath {
     }
 
     fn pump(&mut self, now: Instant) {
-        self.pump_uplink(now);
+        self.pump_uplink(now, now);
         let outputs = &mut self.outputs;
         self.downlink.pump(now, |delivery| outputs.push_back(delivery.into()));
         if now >= self.rtcp.deadline() {
@@ -203,9 +214,9 @@ impl MediaPath {
         }
     }
 
-    fn pump_uplink(&mut self, now: Instant) {
+    fn pump_uplink(&mut self, now: Instant, missed: Instant) {
         let outputs = &mut self.outputs;
-        self.uplink.pump(now, |packet| outputs.push_back(Output::Rtp(packet)));
+        self.uplink.pump(now, missed, |packet| outputs.push_back(Output::Rtp(packet)));
     }
 }
 

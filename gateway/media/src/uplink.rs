@@ -29,7 +29,7 @@ use crate::{
     codec::Codec,
     dtmf::{Digit, DtmfSender},
     flv::{AudioTag, sound_format_name},
-    limits::UPLINK_DESCRIBE,
+    limits::{UPLINK_DESCRIBE, UPLINK_HELD_UP},
     media_time::MediaTime,
     rtcp::SenderTotals,
     rtmp_time::RtmpTimestamp,
@@ -47,6 +47,8 @@ use timeline::{Continuity, PhoneTimeline};
 /// The sending half of a call's media.
 pub struct Uplink {
     start: Instant,
+    /// The driver's last look for audio.
+    looked: Option<Instant>,
     may_send: bool,
     codec: Codec,
     payload_type: u8,
@@ -101,6 +103,7 @@ impl Uplink {
         let packetiser = Packetiser::new(codec, negotiated.ptime_ms, negotiated.opus);
         Self {
             start: now,
+            looked: None,
             may_send: may_send(negotiated),
             codec,
             payload_type: negotiated.send.payload_type,
@@ -150,6 +153,16 @@ impl Uplink {
         self.may_send = may_send;
     }
 
+    /// What comes next was not there yet at this moment.
+    pub fn looked(&mut self, at: Instant) {
+        self.looked = Some(at);
+    }
+
+    /// When what is found now may have come.
+    pub fn came(&self, now: Instant) -> Instant {
+        self.looked.map_or(now, |looked| looked.max(now - UPLINK_HELD_UP).min(now))
+    }
+
     /// Takes an audio message. A SoundFormat that we do not have is returned the first time that it comes.
     pub fn phone_audio(&mut self, now: Instant, timestamp: RtmpTimestamp, body: &[u8]) -> Option<u8> {
         self.stats.messages += 1;
@@ -178,9 +191,9 @@ impl Uplink {
 
     /// The phone stops speaking: what is left over goes out, the next packet starts afresh (reliability T11).
     fn on_silence(&mut self, now: Instant) {
+        let (came, length) = (self.came(now), self.packetiser.unit_length());
         if let Some(intake) = &mut self.intake {
-            let length = self.packetiser.unit_length();
-            intake.flush(&mut self.pool, &mut |at, unit| self.pacer.push(now, at, length, unit));
+            intake.flush(&mut self.pool, &mut |at, unit| self.pacer.push(now, came, at, length, unit));
             intake.reset();
         }
         self.spurt = true;
@@ -190,7 +203,7 @@ impl Uplink {
         if !self.may_send {
             return;
         }
-        let codec = self.as_narrow_as_it_is(codec, payload);
+        let (came, codec) = (self.came(now), self.as_narrow_as_it_is(codec, payload));
         if self.intake.as_ref().is_none_or(|intake| intake.source() != codec) {
             self.intake = Some(Intake::new(codec, self.codec, self.packetiser.unit_ms()));
         }
@@ -206,7 +219,7 @@ impl Uplink {
             self.pacer.rebase();
         }
         let length = if intake.keeps_packets() { length } else { self.packetiser.unit_length() };
-        let mut push = |at, unit| self.pacer.push(now, at, length, unit);
+        let mut push = |at, unit| self.pacer.push(now, came, at, length, unit);
         if placed.continuity != Continuity::Continuous {
             intake.flush(&mut self.pool, &mut push);
             self.spurt = true;
@@ -237,8 +250,8 @@ impl Uplink {
         }
     }
 
-    /// Hands out every packet that is due.
-    pub fn pump(&mut self, now: Instant, mut send: impl FnMut(Bytes)) {
+    /// Hands out every packet that is due, and noise for what was missing at `missed`.
+    pub fn pump(&mut self, now: Instant, missed: Instant, mut send: impl FnMut(Bytes)) {
         self.pump_digits(now, &mut send);
         let describe =
             if self.comfort_noise.is_some() { UPLINK_DESCRIBE } else { self.packetiser.unit_length().to_duration() };
@@ -246,7 +259,7 @@ impl Uplink {
             let (background, codec) = (&mut self.background, self.codec);
             if let Some(popped) = self.pacer.pop(now, |unit| background.is_quiet(codec, unit)) {
                 self.send_unit(popped, &mut send);
-            } else if let Some(fill) = self.pacer.fill(now, describe) {
+            } else if let Some(fill) = self.pacer.fill(missed, describe) {
                 self.send_noise(fill, &mut send);
             } else {
                 break;

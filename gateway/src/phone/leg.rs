@@ -22,7 +22,7 @@ use super::admission::CallPermit;
 use super::figures::Figures;
 use crate::metrics::{GaugeGuard, Metrics};
 use crate::rtp_io::{Channel, RtpSockets};
-use crate::workers::LiveCall;
+use crate::workers::{self, LiveCall};
 
 /// Longest datagram taken. Telephone audio never needs fragments; a longer one is cut and will not parse.
 const DATAGRAM_MAX: usize = 2_048;
@@ -115,6 +115,13 @@ impl Leg {
             _counted: self.metrics.calls_up.enter(),
             _live: LiveCall::begin(),
         });
+    }
+
+    /// Feeds the path audio of the phone, if there is one.
+    pub(super) fn audio(&mut self, now: Instant, timestamp_ms: u32, body: &[u8]) {
+        let Some(up) = &mut self.up else { return };
+        up.path.looked_for_audio(workers::looked_before(now));
+        up.path.handle_input(now, Input::PhoneAudio { timestamp_ms, body });
     }
 
     /// Feeds the path, if there is one.

@@ -167,7 +167,7 @@ impl Line {
     /// Audio of the phone for its call; nowhere to go without one.
     pub(super) fn audio(&mut self, now: Instant, timestamp: RtmpTimestamp, body: &[u8]) {
         if let Some(leg) = &mut self.leg {
-            leg.handle_input(now, path::Input::PhoneAudio { timestamp_ms: timestamp.ms(), body });
+            leg.audio(now, timestamp.ms(), body);
         }
     }
 

@@ -420,3 +420,47 @@ fn what_does_not_fill_a_packet_is_sent_when_the_phone_falls_silent() {
         assert_eq!(packets[16].1.payload.len(), whole * 2 / 3);
     }
 }
+
+/// Messages of 20 ms through a driver that looks every 5 ms, but not for `held_up` ms in each second, with arrivals known as
+/// well as they may be, or taken for the moment at which audio was found.
+fn through_a_driver_that_is_held_up(held_up: u32, knows: bool) -> Rig {
+    let speech = voice(SampleRate::Hz16000, 30_000, 12);
+    let mut rig = Rig::new(Codec::SpeexWideband, Codec::SpeexWideband);
+    let mut messages =
+        phone_messages(Codec::SpeexWideband, &speech, 1).into_iter().zip((0u32..).step_by(20)).peekable();
+    let mut looked = epoch();
+    for at in (0..30_000).step_by(5).filter(|at| !(200..200 + held_up).contains(&(at % 1000))) {
+        let now = epoch() + ms(at as f64);
+        rig.path.looked_for_audio(if knows { looked } else { now });
+        while let Some((body, timestamp_ms)) = messages.next_if(|(_, time)| *time <= at) {
+            rig.path.handle_input(now, Input::PhoneAudio { timestamp_ms, body: &body });
+        }
+        rig.path.handle_input(now, Input::Timeout);
+        rig.collect(now);
+        looked = now;
+    }
+    rig
+}
+
+#[test]
+fn what_the_driver_is_late_by_itself_is_neither_waited_for_nor_filled_with_noise() {
+    for held_up in [20, 45, 80] {
+        let rig = through_a_driver_that_is_held_up(held_up, true);
+        let stats = rig.path.stats().uplink;
+        assert_eq!((stats.packets, stats.filled_frames, stats.dropped_frames), (1500, 0, 0), "{held_up} ms");
+        assert!(stats.delay < ms(1.0), "{held_up} ms: {:?}", stats.delay);
+        let in_time = rig.rtp().iter().zip(0..).filter(|((at, _), n)| *at - 20.0 * (*n as f64) < 0.5).count();
+        assert!(in_time >= 1500 - 30 * held_up.div_ceil(20) as usize, "{held_up} ms: {in_time} in time");
+    }
+    let stats = through_a_driver_that_is_held_up(80, false).path.stats().uplink;
+    assert!(stats.filled_frames > 0 && stats.delay > ms(30.0), "what the network is late is: {stats:?}");
+}
+
+#[test]
+fn a_driver_that_stalls_sends_no_burst_of_what_is_too_old() {
+    let rig = through_a_driver_that_is_held_up(600, true);
+    let left: Vec<f64> = rig.rtp().iter().map(|(at, _)| *at).collect();
+    let most = left.chunk_by(|one, next| one == next).map(<[f64]>::len).max().unwrap();
+    assert!((2..=7).contains(&most), "{most} packets at once: more than came in 100 ms");
+    assert!(left.len() > 600, "{} packets", left.len());
+}

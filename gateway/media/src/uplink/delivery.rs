@@ -46,20 +46,20 @@ struct Base {
 }
 
 impl Delivery {
-    /// Audio belonging to `place` arrives now.
-    pub(super) fn observe(&mut self, now: Instant, place: MediaTime) {
+    /// Audio belonging to `place` is found now, and came at `came` at the earliest: so late it is for certain.
+    pub(super) fn observe(&mut self, now: Instant, came: Instant, place: MediaTime) {
         let base = self.base.get_or_insert_with(|| Base {
             origin: now,
             least: MediaTime::ZERO - place,
             before: None,
             span_ends: now + BASE_SPAN,
         });
-        let offset = offset(base.origin, now, place);
+        let found = offset(base.origin, now, place);
         if now >= base.span_ends {
-            (base.before, base.least, base.span_ends) = (Some(base.least), offset, now + BASE_SPAN);
+            (base.before, base.least, base.span_ends) = (Some(base.least), found, now + BASE_SPAN);
         }
-        base.least = base.least.min(offset);
-        let late = offset - base.offset();
+        base.least = base.least.min(found);
+        let late = offset(base.origin, came, place) - base.offset();
         let above = late.to_clock(1_000_000) > self.usual_us;
         self.usual_us = (self.usual_us + if above { 9 * STEP_US } else { -STEP_US }).max(0);
         self.count(now, late);
@@ -150,7 +150,8 @@ mod tests {
     fn after(frames: u64, late_ms: impl Fn(u64) -> u64) -> Delivery {
         let mut delivery = Delivery::default();
         for n in 0..frames {
-            delivery.observe(epoch() + ms(20 * n + late_ms(n)), MediaTime::from_ms(20 * n as i64));
+            let came = epoch() + ms(20 * n + late_ms(n));
+            delivery.observe(came, came, MediaTime::from_ms(20 * n as i64));
         }
         delivery
     }
@@ -167,6 +168,18 @@ mod tests {
         assert_eq!(after(2000, |n| if n % 20 == 0 { 4 } else { 0 }).needed(), MediaTime::ZERO);
         assert_eq!(after(2000, |n| if n % 5 == 0 { 4 } else { 0 }).needed(), MediaTime::from_ms(4));
         assert_eq!(after(2000, |n| if n % 20 == 0 { 15 } else { 0 }).needed(), MediaTime::from_ms(15));
+    }
+
+    #[test]
+    fn what_may_have_come_in_time_is_not_late_and_makes_nothing_else_late() {
+        let mut delivery = Delivery::default();
+        for n in 0..500 {
+            let (came, place) = (epoch() + ms(20 * n), MediaTime::from_ms(20 * n as i64));
+            delivery.observe(if n % 50 == 1 { came + ms(80) } else { came }, came, place);
+            // Known too roughly: it came just now.
+            delivery.observe(came, came - ms(if n % 50 == 25 { 80 } else { 0 }), place);
+        }
+        assert_eq!(delivery.needed(), MediaTime::ZERO);
     }
 
     #[test]
@@ -187,7 +200,7 @@ mod tests {
         for n in 0..100_000u64 {
             // The phone's clock is 300 ppm slow: 600 ms in all.
             let now = epoch() + ms(20 * n) + Duration::from_micros(6 * n);
-            delivery.observe(now, MediaTime::from_ms(20 * n as i64));
+            delivery.observe(now, now, MediaTime::from_ms(20 * n as i64));
         }
         assert!(delivery.needed() < MediaTime::from_ms(4), "{:?}", delivery.needed());
     }

@@ -8,6 +8,8 @@
 //!
 //! * A unit that comes up to [`UPLINK_PATIENCE`] after its turn leaves at once and moves the schedule back; by so much in all,
 //!   which the receiver's own buffer takes. Beyond that it goes behind a hole in the timestamps.
+//! * Late is what comes late, not what we find late: a driver that was held up holds up departures as well, so that no delay would
+//!   help against it. Such a unit leaves at once, and the schedule stays.
 //! * After that time without audio, noise is due ([`Pacer::fill`]), and audio that comes in spite of it goes behind.
 //! * What the deliveries of late do not need ([`Delivery::needed`]) is taken back: delay that noise made, in pauses and by
 //!   leaving out quiet units; a schedule that moved, or a fast clock of the phone's, by sending slightly faster. Nothing that
@@ -193,15 +195,15 @@ impl<T> Pacer<T> {
         self.delivery.rebase();
     }
 
-    /// Queues a unit of `length` that arrives now; `place` is on the phone's timeline.
-    pub(super) fn push(&mut self, now: Instant, place: MediaTime, length: MediaTime, unit: T) {
-        self.delivery.observe(now, place);
+    /// Queues a unit of `length` that is found now and may have come at `came`; `place` is on the phone's timeline.
+    pub(super) fn push(&mut self, now: Instant, came: Instant, place: MediaTime, length: MediaTime, unit: T) {
+        self.delivery.observe(now, came, place);
         let anchor = match self.anchor {
             Some(anchor) => anchor,
             None => self.begin(now, place),
         };
         if self.queue.is_empty() {
-            self.make_room(now, anchor, place);
+            self.make_room(now, came, anchor, place);
         }
         self.filling = Filling::Patient;
         self.queue.push_back(Queued { place, length, unit });
@@ -217,7 +219,7 @@ impl<T> Pacer<T> {
     }
 
     /// Audio comes after a while without: it goes behind what was sent meanwhile, and late audio moves the schedule.
-    fn make_room(&mut self, now: Instant, anchor: Anchor, place: MediaTime) {
+    fn make_room(&mut self, now: Instant, came: Instant, anchor: Anchor, place: MediaTime) {
         if matches!(self.filling, Filling::Noise { .. } | Filling::Sparse { .. }) {
             self.filled_until = self.filled_until.max(anchor.place_at(now));
         }
@@ -229,7 +231,7 @@ impl<T> Pacer<T> {
             self.pay(self.excess_at(anchor, place).min(start - self.filled_until));
         }
         let turn = anchor.turn_of(place + self.shift);
-        let late = now.saturating_duration_since(turn);
+        let late = came.saturating_duration_since(turn);
         let faded = self.slipped.map_or(Duration::ZERO, |then| now.saturating_duration_since(then) / SLIP_FADES);
         let slip = self.slip.saturating_sub(faded);
         // The receiver's buffer takes both, the slip and a stray frame.
@@ -237,7 +239,7 @@ impl<T> Pacer<T> {
         if late > tolerated {
             self.slip = slip;
             if self.slip + late <= UPLINK_PATIENCE {
-                self.anchor = Some(Anchor { time: now, place: place + self.shift });
+                self.anchor = Some(Anchor { time: came, place: place + self.shift });
                 (self.slip, self.slipped) = (self.slip + late, Some(now));
                 self.raised(now);
             } else {
@@ -341,6 +343,8 @@ impl<T> Pacer<T> {
     pub(super) fn fill(&mut self, now: Instant, every: Duration) -> Option<Fill> {
         let anchor = self.anchor?;
         let due = self.deadline().filter(|due| self.queue.is_empty() && *due <= now)?;
+        // A driver that was held up makes none for what is past.
+        let due = if now > due + self.unit.to_duration() { now } else { due };
         let (since, first) = match self.filling {
             Filling::Off => return None,
             Filling::Patient => (due, true),
@@ -386,6 +390,11 @@ mod tests {
     /// Pushes frame n, which sounds at n x 20 ms, at its arrival, and polls at every deadline. Returns for each frame sent
     /// its number and departure in ms.
     fn run(frames: usize, arrival_ms: impl Fn(usize) -> f64) -> Vec<(usize, f64)> {
+        run_held_up(frames, |n| (arrival_ms(n), arrival_ms(n)))
+    }
+
+    /// The same; the driver looks last at the first of the two times, and finds the frame at the second.
+    fn run_held_up(frames: usize, looks_ms: impl Fn(usize) -> (f64, f64)) -> Vec<(usize, f64)> {
         let mut pacer = Pacer::new(MediaTime::from_ms(20));
         let mut departures = Vec::new();
         let mut pump = |pacer: &mut Pacer<usize>, now: Instant| {
@@ -395,12 +404,13 @@ mod tests {
             while pacer.fill(now, ms(20.0)).is_some() {}
         };
         for n in 0..frames {
-            let now = epoch() + ms(arrival_ms(n));
+            let (came, now) = looks_ms(n);
+            let (came, now) = (epoch() + ms(came), epoch() + ms(now));
             while let Some(deadline) = pacer.deadline().filter(|deadline| *deadline < now) {
                 pump(&mut pacer, deadline);
             }
             pump(&mut pacer, now);
-            pacer.push(now, MediaTime::from_ms(20 * n as i64), MediaTime::from_ms(20), n);
+            pacer.push(now, came, MediaTime::from_ms(20 * n as i64), MediaTime::from_ms(20), n);
             pump(&mut pacer, now);
         }
         departures
@@ -423,6 +433,24 @@ mod tests {
         delays.sort_by(f64::total_cmp);
         assert_eq!(delays.len(), 3000);
         assert!(delays[1500] < 1.0 && delays[2970] < 2.0, "{} {}", delays[1500], delays[2970]);
+    }
+
+    #[test]
+    fn a_driver_that_is_held_up_now_and_then_delays_nothing_beyond_that() {
+        // Each second one round of the driver takes 35 ms.
+        let found = |n: usize| {
+            let at = 20.0 * n as f64;
+            let held = (500.0..535.0).contains(&(at % 1000.0));
+            (at, if held { at - at % 1000.0 + 535.0 } else { at })
+        };
+        let calm = |departures: Vec<(usize, f64)>| {
+            let all = delays(&departures);
+            (departures.len(), all.iter().filter(|delay| **delay < 1.0).count())
+        };
+        let (sent, at_once) = calm(run_held_up(2000, found));
+        assert_eq!((sent, at_once), (2000, 2000 - 2 * 40), "two frames a second were found late");
+        let (_, at_once) = calm(run(2000, |n| found(n).1));
+        assert!(at_once < 200, "the network's lateness is another matter: {at_once} without delay");
     }
 
     #[test]
@@ -486,7 +514,7 @@ mod tests {
     fn a_flood_is_bounded() {
         let mut pacer = Pacer::new(MediaTime::from_ms(20));
         for n in 0..100_000 {
-            pacer.push(epoch(), MediaTime::from_ms(20 * n), MediaTime::from_ms(20), n);
+            pacer.push(epoch(), epoch(), MediaTime::from_ms(20 * n), MediaTime::from_ms(20), n);
             assert!(pacer.queue.len() <= 25);
         }
         assert!(pacer.dropped() > 99_000);
