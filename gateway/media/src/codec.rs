@@ -6,9 +6,11 @@
 
 mod coder;
 pub mod g711;
+pub mod nellymoser;
 pub mod opus;
 
 pub use coder::{CodecError, Decoder, Encoder, EncoderSettings, SpeexQuality};
+pub use nellymoser::{NellymoserDecoder, NellymoserRate};
 pub use opus::OpusWishes;
 
 /// An audio codec that can stand on the RTP side, the RTMP side or both.

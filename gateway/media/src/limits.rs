@@ -10,6 +10,8 @@ pub const MAX_RTCP_BYTES: usize = 2048;
 pub const MAX_DECODED_SAMPLES: usize = 8000;
 /// Speex frames taken from one packet or message: 320 ms. More is malformed (pjsip 6c9024511 shows why there is a cap).
 pub const MAX_SPEEX_FRAMES_PER_PACKET: usize = 16;
+/// Nellymoser blocks of 256 samples taken from one message: 1 s at 8 kHz, 186 ms at 44.1 kHz. Flash Player sends one or two.
+pub const MAX_NELLYMOSER_BLOCKS: usize = 32;
 /// Opus packets beyond this are neither read nor made: the largest frame of RFC 6716 section 3.2.1.
 pub const MAX_OPUS_PACKET_BYTES: usize = 1275;
 /// Effort of the Opus encoder (0..=10). With the bits of `codec::opus` the least effort is as good as 5 at three quarters
