@@ -121,7 +121,8 @@
 //! | BUG G.711 decoded as Speex | `g711_published_in_a_speex_call_is_what_its_tag_says` |
 //! | 0xB2 for narrowband too | `narrowband_speex_is_tagged_b2_too` |
 //! | BUG half of a long packet; one message for 20 ms | `packets_of_any_length_become_one_message_for_each_20_ms` |
-//! | Nellymoser, MP3, AAC: told, not passed over | `a_codec_that_cannot_be_bridged_is_told_on_the_stream_and_not_passed_over_in_silence` |
+//! | Nellymoser | `nellymoser_of_every_rate_is_heard_and_nothing_is_told_of_it` |
+//! | MP3, AAC: told, not passed over | `a_codec_that_cannot_be_bridged_is_told_on_the_stream_and_not_passed_over_in_silence` |
 //! | BUG RTCP was never sent | `rtcp_reports_come_while_a_call_is_up` |
 //!
 //! **8 Streams**

@@ -157,10 +157,15 @@ impl Codec {
         self.info().sample_rate
     }
 
-    /// The rate at which this codec is best decoded or encoded when linear audio goes to or comes from `other`: Opus
-    /// follows the other side, which saves a resampler and the bits of a band that is empty. It has no 32 kHz.
+    /// The rate at which this codec is best decoded or encoded when linear audio goes to or comes from `other`.
     pub const fn rate_beside(self, other: Self) -> SampleRate {
-        match (self, other.sample_rate()) {
+        self.rate_for(other.sample_rate())
+    }
+
+    /// The same for linear audio that has a rate of its own: Opus follows the other side, which saves a resampler and the
+    /// bits of a band that is empty. It has no 32 kHz.
+    pub const fn rate_for(self, other: SampleRate) -> SampleRate {
+        match (self, other) {
             (Self::Opus, SampleRate::Hz32000) => SampleRate::Hz48000,
             (Self::Opus, rate) => rate,
             _ => self.sample_rate(),

@@ -3,14 +3,14 @@
 //!
 //! ```text
 //!   7 6 5 4   3 2    1     0
-//!  | format | rate | size | stereo |   Speex 0xB2 or 0xB6, PCMU 0x82, PCMA 0x72
+//!  | format | rate | size | stereo |   Speex 0xB2 or 0xB6, PCMU 0x82, PCMA 0x72, Nellymoser 0x42, 0x52, 0x62 to 0x6E
 //! ```
 //! Only the format tells what the payload is: phones write rate, size and channel bits as they like (siprtmp contract
-//! section 7.1).
+//! section 7.1). Of Nellymoser's third format alone the rate bits count too; it has one channel whatever the last bit says.
 
 use bytes::{Bytes, BytesMut};
 
-use crate::codec::Codec;
+use crate::codec::{Codec, NellymoserRate};
 
 /// SoundFormat 9: the extended header of Enhanced RTMP, where a FourCC names the codec.
 const FORMAT_EXTENDED: u8 = 9;
@@ -20,6 +20,12 @@ const FORMAT_SPEEX: u8 = 11;
 const FORMAT_PCMU: u8 = 8;
 /// SoundFormat 7: G.711 A-law.
 const FORMAT_PCMA: u8 = 7;
+/// SoundFormat 6: Nellymoser at the rate of the rate bits.
+const FORMAT_NELLYMOSER: u8 = 6;
+/// SoundFormat 5: Nellymoser at 8 kHz, which the rate bits cannot say.
+const FORMAT_NELLYMOSER_8K: u8 = 5;
+/// SoundFormat 4: Nellymoser at 16 kHz, which they cannot say either.
+const FORMAT_NELLYMOSER_16K: u8 = 4;
 
 /// An audio message that was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,12 +40,19 @@ pub enum AudioTag<'a> {
         /// At least one byte.
         payload: &'a [u8],
     },
-    /// Another SoundFormat, 0..=15: MP3 2, Nellymoser 4 to 6, AAC 10 and so on.
+    /// Blocks of a codec that only phones send.
+    Nellymoser {
+        /// Of the linear audio.
+        rate: NellymoserRate,
+        /// At least one byte.
+        payload: &'a [u8],
+    },
+    /// Another SoundFormat, 0..=15: MP3 2, AAC 10 and so on.
     Unsupported(u8),
 }
 
 impl<'a> AudioTag<'a> {
-    /// Reads the body of an audio message. Every body is one of the three.
+    /// Reads the body of an audio message. Every body is one of the four.
     pub fn parse(body: &'a [u8]) -> Self {
         let Some((tag, payload)) = body.split_first() else { return Self::Silence };
         let codec = match tag >> 4 {
@@ -47,10 +60,21 @@ impl<'a> AudioTag<'a> {
             FORMAT_PCMU => Codec::Pcmu,
             FORMAT_PCMA => Codec::Pcma,
             FORMAT_EXTENDED => return extended(tag & 0x0F, payload),
+            FORMAT_NELLYMOSER => return nellymoser(RATES[usize::from(tag >> 2 & 3)], payload),
+            FORMAT_NELLYMOSER_8K => return nellymoser(NellymoserRate::Hz8000, payload),
+            FORMAT_NELLYMOSER_16K => return nellymoser(NellymoserRate::Hz16000, payload),
             other => return Self::Unsupported(other),
         };
         if payload.is_empty() { Self::Silence } else { Self::Packet { codec, payload } }
     }
+}
+
+/// SoundRate 0 to 3.
+const RATES: [NellymoserRate; 4] =
+    [NellymoserRate::Hz5512, NellymoserRate::Hz11025, NellymoserRate::Hz22050, NellymoserRate::Hz44100];
+
+fn nellymoser(rate: NellymoserRate, payload: &[u8]) -> AudioTag<'_> {
+    if payload.is_empty() { AudioTag::Silence } else { AudioTag::Nellymoser { rate, payload } }
 }
 
 /// AudioPacketType of Enhanced RTMP (version 2, "ExAudioTagHeader").
@@ -106,7 +130,7 @@ pub fn sound_format_name(format: u8) -> &'static str {
         0 | 3 => "linear PCM",
         1 => "ADPCM",
         2 | 14 => "MP3",
-        4..=6 => "Nellymoser",
+        FORMAT_NELLYMOSER_16K..=FORMAT_NELLYMOSER => "Nellymoser",
         FORMAT_PCMA => "PCMA",
         FORMAT_PCMU => "PCMU",
         FORMAT_EXTENDED => "Enhanced RTMP audio other than Opus",
@@ -151,8 +175,22 @@ mod tests {
             assert_eq!(AudioTag::parse(&[0xB0 | low, 1, 2, 3]), packet(Codec::SpeexWideband));
             assert_eq!(AudioTag::parse(&[0x80 | low, 1, 2, 3]), packet(Codec::Pcmu));
             assert_eq!(AudioTag::parse(&[0x70 | low, 1, 2, 3]), packet(Codec::Pcma));
-            assert_eq!(AudioTag::parse(&[0x60 | low, 1, 2, 3]), AudioTag::Unsupported(6));
+            let nellymoser = |rate| AudioTag::Nellymoser { rate, payload };
+            assert_eq!(AudioTag::parse(&[0x50 | low, 1, 2, 3]), nellymoser(NellymoserRate::Hz8000));
+            assert_eq!(AudioTag::parse(&[0x40 | low, 1, 2, 3]), nellymoser(NellymoserRate::Hz16000));
+            assert_eq!(AudioTag::parse(&[0x20 | low, 1, 2, 3]), AudioTag::Unsupported(2));
         }
+    }
+
+    /// Flash Player's and ffmpeg's tags for a microphone's rate of 5.5, 11, 22 and 44 kHz.
+    #[test]
+    fn the_third_format_of_nellymoser_has_its_rate_in_the_rate_bits() {
+        for (tag, rate) in [0x62, 0x66, 0x6A, 0x6E].into_iter().zip(RATES) {
+            for tag in [tag, tag & !2, tag | 1] {
+                assert_eq!(AudioTag::parse(&[tag, 9]), AudioTag::Nellymoser { rate, payload: &[9] }, "{tag:#x}");
+            }
+        }
+        assert_eq!(AudioTag::parse(&[0x62]), AudioTag::Silence);
     }
 
     #[test]

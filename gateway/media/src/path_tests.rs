@@ -4,6 +4,7 @@
 mod downlink;
 mod dtmf;
 mod matrix;
+mod nellymoser;
 mod networks;
 mod robustness;
 mod uplink;

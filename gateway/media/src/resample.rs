@@ -1,17 +1,20 @@
-//! Between 8, 16, 32 and 48 kHz: short polyphase FIR filters. A rate and its double have a half-band filter of 47 taps:
+//! Between 8, 16, 32 and 48 kHz, and to them from the rates of Nellymoser: short polyphase FIR filters. A rate and its double have a half-band filter of 47 taps:
 //!
 //! ```text
 //! 8 -> 16   x ---+--- 24 odd taps ---> y[2n]        16 -> 8   x[2n]   --- 24 odd taps ---+
 //!                +--- delay 11 ------> y[2n+1]                x[2n+1] --- delay -------- (+) ---> y[n]
 //! ```
 //! Every second tap of a half-band filter is zero but the middle one, so half of the work is a copy. All other pairs have a
-//! bank of phases of one low pass at the common rate, of which an output needs one. Taps: windowed sinc, Kaiser window, over
+//! bank of phases of one low pass at the common rate, of which an output needs one, made when it is first needed. Taps: windowed sinc, Kaiser window, over
 //! 24 samples of the lower rate: 1.5 ms of delay if that is 8 kHz, less above. Flat to 0.41 of the lower rate (3.3 of 4 kHz),
 //! -6 dB at its half; images and aliases of what lies below are more than 60 dB down.
 
-use std::{f64::consts::PI, sync::LazyLock};
+use std::{
+    f64::consts::PI,
+    sync::{LazyLock, OnceLock},
+};
 
-use crate::codec::SampleRate;
+use crate::codec::{NellymoserRate, SampleRate};
 
 /// Samples of the lower rate that a filter spans.
 const TAPS: usize = 24;
@@ -42,8 +45,10 @@ fn kaiser(place: f64) -> f64 {
 fn bessel_i0(x: f64) -> f64 {
     let mut term = 1.0;
     let mut sum = 1.0;
-    for k in 1..40 {
-        term *= (x / 2.0 / k as f64).powi(2);
+    let mut k = 0.0;
+    while term > 1e-17 * sum {
+        k += 1.0;
+        term *= (x / 2.0 / k).powi(2);
         sum += term;
     }
     sum
@@ -64,7 +69,16 @@ enum Conversion {
 impl Resampler {
     /// A converter with silence behind it.
     pub fn new(from: SampleRate, to: SampleRate) -> Self {
-        let (from, to) = (from.hz(), to.hz());
+        Self::of_ratio(from.hz(), to.hz())
+    }
+
+    /// The same from a rate of Nellymoser. It has written as many samples as the time that was read holds, begun ones too:
+    /// over any number of calls none is lost.
+    pub fn from_nellymoser(from: NellymoserRate, to: SampleRate) -> Self {
+        Self::of_ratio(from.samples_in_2s(), 2 * to.hz())
+    }
+
+    fn of_ratio(from: u32, to: u32) -> Self {
         let conversion = if from == to {
             Conversion::None
         } else if to == 2 * from {
@@ -147,12 +161,25 @@ struct Bank {
     taps: Vec<f32>,
 }
 
-static BANKS: LazyLock<Vec<Bank>> = LazyLock::new(|| {
-    let ratios = [(4, 1), (6, 1), (3, 1), (3, 2)];
-    ratios.into_iter().flat_map(|(a, b)| [Bank::design(a, b), Bank::design(b, a)]).collect()
-});
+/// Ratios other than 1:1, 1:2 and 2:1, up and down: of the rates of calls; of Nellymoser's 5.5, 11, 22 and 44.1 kHz.
+#[rustfmt::skip]
+const RATIOS: [(usize, usize); 18] = [
+    (4, 1), (1, 4), (6, 1), (1, 6), (3, 1), (1, 3), (3, 2), (2, 3),
+    (80, 441), (160, 441), (320, 441), (640, 441), (1280, 441), (2560, 441),
+    (160, 147), (320, 147), (640, 147), (1280, 147),
+];
+
+static BANKS: [OnceLock<Bank>; RATIOS.len()] = [const { OnceLock::new() }; RATIOS.len()];
 
 impl Bank {
+    /// The one that turns so many samples into so many.
+    fn of(from: usize, to: usize) -> &'static Self {
+        let fits = |&(up, down): &(usize, usize)| from * up == to * down;
+        let at = RATIOS.iter().position(fits).expect("every pair of our rates has a bank or a half band");
+        let (up, down) = RATIOS[at];
+        BANKS[at].get_or_init(|| Self::design(up, down))
+    }
+
     /// A low pass at the common rate that ends at half of the lower rate.
     fn design(up: usize, down: usize) -> Self {
         let steps = up.max(down);
@@ -162,12 +189,14 @@ impl Bank {
             let offset = n as f64 - middle; // never 0: the length is even
             (PI * offset / steps as f64).sin() / (PI * offset) * kaiser(offset / (length as f64 / 2.0))
         };
-        let sum: f64 = (0..length).map(tap).sum();
+        // The second half mirrors the first.
+        let half: Vec<f64> = (0..length / 2).map(tap).collect();
+        let sum = 2.0 * half.iter().sum::<f64>();
         let span = length.div_ceil(up).next_multiple_of(8);
         let mut taps = vec![0.0; span * up];
         for n in 0..length {
             let (phase, age) = (n % up, n / up);
-            taps[phase * span + span - 1 - age] = (tap(n) / sum * up as f64) as f32;
+            taps[phase * span + span - 1 - age] = (half[n.min(length - 1 - n)] / sum * up as f64) as f32;
         }
         Self { up, down, span, taps }
     }
@@ -175,8 +204,7 @@ impl Bank {
 
 impl Polyphase {
     fn new(from: u32, to: u32) -> Self {
-        let fits = |bank: &&Bank| from as usize * bank.up == to as usize * bank.down;
-        let bank = BANKS.iter().find(fits).expect("every pair of 8, 16, 32 and 48 kHz has a bank or a half band");
+        let bank = Bank::of(from as usize, to as usize);
         Self { up: bank.up, down: bank.down, bank, samples: vec![0.0; bank.span - 1], next: 0 }
     }
 
@@ -213,7 +241,7 @@ fn to_sample(value: f32) -> i16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{level_db, rms, tone, tone_level_db};
+    use crate::testing::{level_db, rms, tone, tone_level_db, tone_to_noise_db};
 
     fn convert(from: SampleRate, to: SampleRate, input: &[i16]) -> Vec<i16> {
         let mut resampler = Resampler::new(from, to);
@@ -344,6 +372,35 @@ mod tests {
         let out = convert(LOW, HIGH, &square);
         for (n, pair) in out[200..1400].windows(2).enumerate() {
             assert!((pair[0] as i32 - pair[1] as i32).abs() < 60_000, "a wrap at {n}");
+        }
+    }
+
+    /// A tone at a rate of Nellymoser, which `testing::tone` does not know.
+    fn tone_at(rate: NellymoserRate, frequency: f64, samples: usize) -> Vec<i16> {
+        let step = 4.0 * PI * frequency / f64::from(rate.samples_in_2s());
+        (0..samples).map(|n| (8000.0 * (step * n as f64).sin()).round() as i16).collect()
+    }
+
+    #[test]
+    fn every_rate_of_nellymoser_passes_block_by_block_flat_and_without_images() {
+        for rate in NellymoserRate::ALL {
+            for to in SampleRate::ALL {
+                let hz = f64::from(rate.samples_in_2s()) / 2.0;
+                for frequency in IN_BAND.map(|share| (share * hz.min(f64::from(to.hz()))).round()) {
+                    let input = tone_at(rate, frequency, 256 * 200);
+                    let (mut resampler, mut out) = (Resampler::from_nellymoser(rate, to), Vec::new());
+                    for (n, block) in input.chunks(256).enumerate() {
+                        resampler.process(block, &mut out);
+                        let exact = 256.0 * (n + 1) as f64 * f64::from(to.hz()) / hz;
+                        assert!((exact..exact + 1.0).contains(&(out.len() as f64)), "{} of {exact}", out.len());
+                    }
+                    let steady = &out[to.samples_in_ms(60)..];
+                    let gain = tone_level_db(steady, frequency, to) - level_db(rms(&input));
+                    let rest = tone_to_noise_db(steady, frequency, to);
+                    assert!(gain.abs() < 0.1, "{frequency} Hz {rate:?} -> {to:?}: {gain:.3} dB");
+                    assert!(rest > 60.0, "{frequency} Hz {rate:?} -> {to:?}: {rest:.1} dB");
+                }
+            }
         }
     }
 }

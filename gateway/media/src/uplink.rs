@@ -39,7 +39,7 @@ use crate::{
     stats::UplinkStats,
 };
 use background::Background;
-use intake::Intake;
+use intake::{Intake, Source};
 use pacer::{Fill, Pacer, Popped};
 use packets::{Packetiser, Unit, UnitPool};
 use timeline::{Continuity, PhoneTimeline};
@@ -168,7 +168,13 @@ impl Uplink {
         self.stats.messages += 1;
         match AudioTag::parse(body) {
             AudioTag::Silence => self.on_silence(now),
-            AudioTag::Packet { codec, payload } => self.on_packet(now, timestamp, codec, payload),
+            AudioTag::Packet { codec, payload } => {
+                let source = Source::Codec(self.as_narrow_as_it_is(codec, payload));
+                self.on_packet(now, timestamp, source, payload);
+            }
+            AudioTag::Nellymoser { rate, payload } => {
+                self.on_packet(now, timestamp, Source::Nellymoser(rate), payload);
+            }
             AudioTag::Unsupported(format) => return self.on_unsupported(format),
         }
         None
@@ -199,24 +205,27 @@ impl Uplink {
         self.spurt = true;
     }
 
-    fn on_packet(&mut self, now: Instant, timestamp: RtmpTimestamp, codec: Codec, payload: &[u8]) {
+    fn on_packet(&mut self, now: Instant, timestamp: RtmpTimestamp, source: Source, payload: &[u8]) {
         if !self.may_send {
             return;
         }
-        let (came, codec) = (self.came(now), self.as_narrow_as_it_is(codec, payload));
-        if self.intake.as_ref().is_none_or(|intake| intake.source() != codec) {
-            self.intake = Some(Intake::new(codec, self.codec, self.packetiser.unit_ms()));
+        let came = self.came(now);
+        if self.intake.as_ref().is_none_or(|intake| intake.source() != source) {
+            self.intake = Some(Intake::new(source, self.codec, self.packetiser.unit_ms()));
         }
         let position = self.pacer.phone_position(now).unwrap_or_else(|| self.since_start(now));
         let intake = self.intake.as_mut().expect("made above if there was none");
         let Ok(length) = intake.read(payload) else {
             self.stats.undecodable += 1;
-            debug!(?codec, bytes = payload.len(), "audio message cannot be decoded");
+            debug!(?source, bytes = payload.len(), "audio message cannot be decoded");
             return;
         };
         let placed = self.timeline.place(now, timestamp, length, position);
         if placed.continuity == Continuity::Restart {
             self.pacer.rebase();
+        }
+        if !intake.keeps_packets() {
+            self.pacer.expect_messages_of(length);
         }
         let length = if intake.keeps_packets() { length } else { self.packetiser.unit_length() };
         let mut push = |at, unit| self.pacer.push(now, came, at, length, unit);
@@ -230,7 +239,8 @@ impl Uplink {
     /// All Speex comes under one tag. A phone that has sent nothing but narrowband is decoded as such: no wider band is
     /// made up, and no filter takes it away again.
     fn as_narrow_as_it_is(&self, codec: Codec, payload: &[u8]) -> Codec {
-        let was_wide = || self.intake.as_ref().is_some_and(|intake| intake.source() == Codec::SpeexWideband);
+        let wide = Source::Codec(Codec::SpeexWideband);
+        let was_wide = || self.intake.as_ref().is_some_and(|intake| intake.source() == wide);
         if codec == Codec::SpeexWideband && !was_wide() && FrameMap::of(payload).is_ok_and(|map| map.is_narrowband()) {
             return Codec::SpeexNarrowband;
         }

@@ -31,6 +31,8 @@ pub(super) struct Delivery {
     block_ends: Option<Instant>,
     ignore_until: Option<Instant>,
     needed: MediaTime,
+    /// The phone's messages alone make units come so far apart from their places.
+    spread: MediaTime,
     /// Nine frames of ten are not later, microseconds.
     usual_us: i64,
 }
@@ -101,9 +103,16 @@ impl Delivery {
         second
     }
 
+    /// How far apart from their places units come because of the length of the phone's messages.
+    pub(super) fn expect_spread(&mut self, spread: MediaTime) {
+        self.spread = spread;
+    }
+
     /// The delay that fits: what lateness came at least twice lately.
     pub(super) fn needed(&self) -> MediaTime {
-        if self.needed <= MediaTime::from_duration(self.tolerated()) { MediaTime::ZERO } else { self.needed }
+        let seen =
+            if self.needed <= MediaTime::from_duration(self.tolerated()) { MediaTime::ZERO } else { self.needed };
+        seen.max(self.spread)
     }
 
     /// What a frame may be late without the others being delayed for it.

@@ -2,7 +2,7 @@
 //! agree, else decoded and resampled.
 
 use crate::{
-    codec::{Codec, CodecError, Decoder, opus},
+    codec::{Codec, CodecError, Decoder, NellymoserDecoder, NellymoserRate, SampleRate, opus},
     media_time::MediaTime,
     resample::Resampler,
     speex_frames::{FrameJoiner, FrameMap},
@@ -10,11 +10,20 @@ use crate::{
 
 use super::packets::{Unit, UnitPool};
 
+/// What a phone's messages are coded in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    Codec(Codec),
+    Nellymoser(NellymoserRate),
+}
+
 /// Turns one source codec into units for one target codec.
 pub(super) struct Intake {
-    source: Codec,
+    source: Source,
     target: Codec,
     route: Route,
+    /// Of linear audio for the target.
+    rate: SampleRate,
     /// Samples (or bytes) of a unit.
     unit_samples: usize,
     unit_time: MediaTime,
@@ -30,34 +39,73 @@ enum Route {
     Bytes { carry: Vec<u8> },
     /// Opus packets pass undecoded, each as long as the phone made it.
     Packets,
-    /// Through linear audio.
-    Linear { decoder: Decoder, resampler: Resampler, decoded: Vec<i16>, carry: Vec<i16> },
+    /// Through linear audio. `fresh` is what was read last, at the target's rate: messages of Nellymoser last no whole
+    /// number of ticks, but what comes out of the resampler does.
+    Linear { decoder: SourceDecoder, resampler: Resampler, decoded: Vec<i16>, fresh: Vec<i16>, carry: Vec<i16> },
 }
 
-impl Intake {
-    pub(super) fn new(source: Codec, target: Codec, unit_ms: u32) -> Self {
-        let rate = target.rate_beside(source);
-        let route = match source {
-            _ if source.is_speex() && target.is_speex() => Route::SpeexFrames {
+enum SourceDecoder {
+    Codec(Decoder),
+    Nellymoser(Box<NellymoserDecoder>),
+}
+
+impl SourceDecoder {
+    fn decode(&mut self, payload: &[u8], out: &mut Vec<i16>) -> Result<(), CodecError> {
+        match self {
+            Self::Codec(decoder) => decoder.decode(payload, out),
+            Self::Nellymoser(decoder) => decoder.decode(payload, out),
+        }
+    }
+
+    fn reset(&mut self) {
+        match self {
+            Self::Codec(decoder) => decoder.reset(),
+            Self::Nellymoser(decoder) => decoder.reset(),
+        }
+    }
+}
+
+impl Route {
+    fn of_codec(source: Codec, target: Codec) -> Self {
+        match source {
+            _ if source.is_speex() && target.is_speex() => Self::SpeexFrames {
                 narrow: target == Codec::SpeexNarrowband,
                 packet: Vec::new(),
                 frames: None,
                 joiner: FrameJoiner::default(),
             },
-            _ if source == target && source.is_g711() => Route::Bytes { carry: Vec::new() },
-            Codec::Opus if target == Codec::Opus => Route::Packets,
-            _ => Route::Linear {
-                decoder: Decoder::beside(source, target),
-                resampler: Resampler::new(source.rate_beside(target), rate),
-                decoded: Vec::new(),
-                carry: Vec::new(),
-            },
-        };
-        let unit_time = MediaTime::from_ms(unit_ms.into());
-        Self { source, target, route, unit_samples: rate.samples_in_ms(unit_ms), unit_time, carry_at: MediaTime::ZERO }
+            _ if source == target && source.is_g711() => Self::Bytes { carry: Vec::new() },
+            Codec::Opus if target == Codec::Opus => Self::Packets,
+            _ => Self::linear(
+                SourceDecoder::Codec(Decoder::beside(source, target)),
+                Resampler::new(source.rate_beside(target), target.rate_beside(source)),
+            ),
+        }
     }
 
-    pub(super) fn source(&self) -> Codec {
+    fn linear(decoder: SourceDecoder, resampler: Resampler) -> Self {
+        Self::Linear { decoder, resampler, decoded: Vec::new(), fresh: Vec::new(), carry: Vec::new() }
+    }
+}
+
+impl Intake {
+    pub(super) fn new(source: Source, target: Codec, unit_ms: u32) -> Self {
+        let (rate, route) = match source {
+            Source::Codec(codec) => (target.rate_beside(codec), Route::of_codec(codec, target)),
+            Source::Nellymoser(source) => {
+                let rate = target.rate_for(source.band());
+                (
+                    rate,
+                    Route::linear(SourceDecoder::Nellymoser(Box::default()), Resampler::from_nellymoser(source, rate)),
+                )
+            }
+        };
+        let unit_time = MediaTime::from_ms(unit_ms.into());
+        let unit_samples = rate.samples_in_ms(unit_ms);
+        Self { source, target, route, rate, unit_samples, unit_time, carry_at: MediaTime::ZERO }
+    }
+
+    pub(super) fn source(&self) -> Source {
         self.source
     }
 
@@ -84,10 +132,12 @@ impl Intake {
             }
             Route::Bytes { .. } => Ok(MediaTime::from_clock(payload.len() as i64, self.target.sample_rate().hz())),
             Route::Packets => Ok(MediaTime::from_clock(opus::packet_length(payload)?.into(), 48_000)),
-            Route::Linear { decoder, decoded, .. } => {
+            Route::Linear { decoder, resampler, decoded, fresh, .. } => {
                 decoded.clear();
                 decoder.decode(payload, decoded)?;
-                Ok(MediaTime::from_clock(decoded.len() as i64, decoder.rate().hz()))
+                fresh.clear();
+                resampler.process(decoded, fresh);
+                Ok(MediaTime::from_clock(fresh.len() as i64, self.rate.hz()))
             }
         }
     }
@@ -135,9 +185,9 @@ impl Intake {
                 let mut at = at;
                 push(&mut at, pool.of_bytes(payload));
             }
-            Route::Linear { resampler, decoded, carry, .. } => {
+            Route::Linear { fresh, carry, .. } => {
                 let mut start = start_of(self.carry_at, at, carry.is_empty());
-                resampler.process(decoded, carry);
+                carry.append(fresh);
                 for pcm in whole_units(carry, length) {
                     push(&mut start, pool.of_pcm(pcm));
                 }

@@ -6,6 +6,8 @@
 //! ```
 //! A unit's turn is its place in the stream plus a delay. The delay grows when it must and shrinks when it may:
 //!
+//! * Units cut from messages of another length than theirs come unevenly: a stream of such begins as much later as its latest
+//!   units will come.
 //! * A unit that comes up to [`UPLINK_PATIENCE`] after its turn leaves at once and moves the schedule back; by so much in all,
 //!   which the receiver's own buffer takes. Beyond that it goes behind a hole in the timestamps.
 //! * Late is what comes late, not what we find late: a driver that was held up holds up departures as well, so that no delay would
@@ -42,6 +44,8 @@ pub(super) struct Pacer<T> {
     queue: VecDeque<Queued<T>>,
     /// Length of the noise that fills in.
     unit: MediaTime,
+    /// What the first unit waits for.
+    head_start: Duration,
     anchor: Option<Anchor>,
     /// From the phone's timeline to that of the stream: noise that went before, less what was left out.
     shift: MediaTime,
@@ -131,6 +135,7 @@ impl<T> Pacer<T> {
         Self {
             queue: VecDeque::new(),
             unit,
+            head_start: Duration::ZERO,
             anchor: None,
             shift: MediaTime::ZERO,
             debt: MediaTime::ZERO,
@@ -195,6 +200,13 @@ impl<T> Pacer<T> {
         self.delivery.rebase();
     }
 
+    /// What is pushed next comes in messages of this length.
+    pub(super) fn expect_messages_of(&mut self, length: MediaTime) {
+        let cut = Cut::of(length, self.unit);
+        self.head_start = (cut.latest - cut.first).to_duration();
+        self.delivery.expect_spread(cut.latest - cut.earliest);
+    }
+
     /// Queues a unit of `length` that is found now and may have come at `came`; `place` is on the phone's timeline.
     pub(super) fn push(&mut self, now: Instant, came: Instant, place: MediaTime, length: MediaTime, unit: T) {
         self.delivery.observe(now, came, place);
@@ -212,7 +224,7 @@ impl<T> Pacer<T> {
     }
 
     fn begin(&mut self, now: Instant, place: MediaTime) -> Anchor {
-        let anchor = Anchor { time: now, place: place + self.shift };
+        let anchor = Anchor { time: now + self.head_start, place: place + self.shift };
         (self.anchor, self.filled_until) = (Some(anchor), anchor.place);
         self.raised(now);
         anchor
@@ -368,6 +380,32 @@ impl<T> Pacer<T> {
     }
 }
 
+/// When units come that are cut from messages of another length, against their places: each with the message in which it ends.
+/// One that ends just behind the border of two messages waits for almost all of the second.
+#[derive(Debug, PartialEq, Eq)]
+struct Cut {
+    first: MediaTime,
+    earliest: MediaTime,
+    latest: MediaTime,
+}
+
+impl Cut {
+    fn of(message: MediaTime, unit: MediaTime) -> Self {
+        const TICKS: u32 = 48_000;
+        let (message, unit) = (message.to_clock(TICKS).max(1), unit.to_clock(TICKS));
+        let time = |ticks| MediaTime::from_clock(ticks, TICKS);
+        Self {
+            first: time((unit - 1) / message * message),
+            earliest: time(unit - message),
+            latest: time(unit - greatest_common_divisor(message, unit)),
+        }
+    }
+}
+
+fn greatest_common_divisor(a: i64, b: i64) -> i64 {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
+}
+
 /// A unit whose turn has come.
 #[derive(Debug)]
 pub(super) struct Popped<T> {
@@ -507,6 +545,21 @@ mod tests {
             if pair[0].0 > 100 {
                 assert!(measured < 2.0, "{measured} ms at frame {}", pair[0].0);
             }
+        }
+    }
+
+    #[test]
+    fn units_cut_from_messages_come_as_they_would() {
+        for message in [1, 5, 10, 16, 20, 25, 30, 32, 60, 64, 80] {
+            // Arrival of each unit less its place, the first message coming at 0.
+            let offset = |unit: i64| (20 * (unit + 1) - 1) / message * message - 20 * unit;
+            let offsets = || (0..message).map(|unit| MediaTime::from_ms(offset(unit)));
+            let came = Cut {
+                first: offsets().next().unwrap(),
+                earliest: offsets().min().unwrap(),
+                latest: offsets().max().unwrap(),
+            };
+            assert_eq!(Cut::of(MediaTime::from_ms(message), MediaTime::from_ms(20)), came, "{message} ms");
         }
     }
 

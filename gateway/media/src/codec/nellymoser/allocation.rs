@@ -59,7 +59,7 @@ impl Demand {
         let loudest = loudness.iter().copied().max().unwrap_or(0).max(1);
         let scale = 14 - loudest.ilog2() as i32;
         // Sixteen bits: what is too quiet for them wraps.
-        let bands = loudness.map(|loudness| 3 * i32::from(shifted(loudness, scale) as i16) >> 2);
+        let bands = loudness.map(|loudness| (3 * i32::from(shifted(loudness, scale) as i16)) >> 2);
         Self { bands, unit: scale + 11 }
     }
 
@@ -108,7 +108,7 @@ fn for_each_coefficient(total: i32, scale: i32) -> i32 {
     }
     let spare = 30 - total.unsigned_abs().ilog2() as i32;
     let mantissa = (total << spare) >> 16;
-    shifted(mantissa * RECIPROCAL >> 15, scale + 12 - spare)
+    shifted((mantissa * RECIPROCAL) >> 15, scale + 12 - spare)
 }
 
 /// To the left, or to the right if negative.
