@@ -6,7 +6,8 @@ use std::collections::VecDeque;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use call_media::codec::{Codec, Decoder, Encoder, SampleRate, g711};
+use call_media::codec::nellymoser::{BLOCK_BYTES, NellymoserDecoder};
+use call_media::codec::{Codec, Decoder, Encoder, NellymoserRate, SampleRate, g711};
 use call_media::flv::AudioTagWriter;
 use call_media::jitter::JitterBuffer;
 use call_media::media_time::MediaTime;
@@ -173,6 +174,44 @@ fn codecs(criterion: &mut Criterion) {
         }
     };
     group(criterion, "decode-opus-16k", &mut [("ours", &mut decode_ours), ("libopus", &mut decode_theirs)]);
+}
+
+/// Blocks of 256 samples, 32 ms at 8 kHz. There is no library to call beside it: a copy of the samples stands there.
+fn nellymoser(criterion: &mut Criterion) {
+    let stream = include_bytes!("../../gateway/media/fixtures/nellymoser/speech-22050.blocks");
+    let blocks = &stream[..FRAMES * BLOCK_BYTES];
+    let (mut decoder, mut out, mut copy) = (NellymoserDecoder::default(), Vec::new(), Vec::new());
+    let mut ours = || {
+        for block in blocks.chunks_exact(BLOCK_BYTES) {
+            out.clear();
+            decoder.decode(black_box(block), &mut out).expect("a block");
+        }
+    };
+    let samples = [0i16; 256];
+    let mut memcpy = || {
+        for _ in 0..FRAMES {
+            copy.clear();
+            copy.extend_from_slice(black_box(&samples));
+            black_box(&copy);
+        }
+    };
+    group(criterion, "decode-nellymoser-block", &mut [("ours", &mut ours), ("memcpy", &mut memcpy)]);
+
+    let mut resampler = Resampler::from_nellymoser(NellymoserRate::Hz11025, SampleRate::Hz8000);
+    let (mut theirs, mut theirs_out) = (speexdsp::Resampler::new(11_025, 8000, 3), vec![0; 1000]);
+    let mut out = Vec::new();
+    let mut ours = || {
+        for _ in 0..FRAMES {
+            out.clear();
+            resampler.process(black_box(&samples), &mut out);
+        }
+    };
+    let mut speexdsp = || {
+        for _ in 0..FRAMES {
+            black_box(theirs.process(black_box(&samples), &mut theirs_out));
+        }
+    };
+    group(criterion, "resample-block-11-to-8", &mut [("ours", &mut ours), ("speexdsp-q3", &mut speexdsp)]);
 }
 
 fn packetise(criterion: &mut Criterion) {
@@ -459,6 +498,6 @@ fn bare_pcmu_to_narrow(payloads: &[Vec<u8>]) -> impl FnMut() {
 criterion_group! {
     name = benches;
     config = Criterion::default().warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1)).sample_size(20);
-    targets = g711, resample, codecs, packetise, jitter_buffer, rtmp, ways
+    targets = g711, resample, codecs, nellymoser, packetise, jitter_buffer, rtmp, ways
 }
 criterion_main!(benches);

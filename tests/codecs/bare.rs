@@ -1,13 +1,17 @@
 //! The codecs alone: encoders and decoders called one after the other, without packets, clocks or the gateway's filters.
 
-use crate::route::Cell;
+use crate::route::{Cell, Voice};
 use crate::sinc;
 use call_media::codec::{Codec, Decoder, Encoder, EncoderSettings, SampleRate, SpeexQuality};
+use gateway_tests::nellymoser;
 
-/// Packets of 20 ms of speech at 16 kHz.
-pub(crate) fn encode(codec: Codec, rate: SampleRate, speech: &[i16]) -> Vec<Vec<u8>> {
-    let pcm = sinc::convert(speech, SampleRate::Hz16000, rate);
-    encode_pcm(codec, rate, SpeexQuality::Usual, &pcm)
+/// What the speaker sends for speech at 16 kHz: packets of 20 ms; of Nellymoser whole messages.
+pub(crate) fn encode(cell: Cell, speech: &[i16]) -> Vec<Vec<u8>> {
+    let pcm = sinc::convert(speech, 16_000, cell.source_hz());
+    match cell.from() {
+        Voice::Codec(codec) => encode_pcm(codec, cell.codec_rate(codec), SpeexQuality::Usual, &pcm),
+        Voice::Nellymoser(_) => nellymoser::bodies(&pcm, cell.source_hz()),
+    }
 }
 
 fn encode_pcm(codec: Codec, rate: SampleRate, speex_quality: SpeexQuality, pcm: &[i16]) -> Vec<Vec<u8>> {
@@ -34,9 +38,17 @@ pub(crate) fn chain(cell: Cell, sent: &[Vec<u8>]) -> Vec<i16> {
     if cell.is_relay() {
         return decode(cell.to(), cell.target_rate(), sent);
     }
-    let (from, to) = (cell.from(), cell.to());
-    let (between, after) = (from.rate_beside(to), to.rate_beside(from));
-    let pcm = sinc::convert(&decode(from, between, sent), between, after);
-    let again = encode_pcm(to, after, cell.speex_quality(), &pcm);
+    let to = cell.to();
+    let (pcm, hz, after) = match cell.from() {
+        Voice::Codec(from) => {
+            let between = from.rate_beside(to);
+            (decode(from, between, sent), between.hz(), to.rate_beside(from))
+        }
+        Voice::Nellymoser(rate) => {
+            let hz = cell.source_hz();
+            (nellymoser::decode(sent, hz), hz, to.rate_for(rate.band()))
+        }
+    };
+    let again = encode_pcm(to, after, cell.speex_quality(), &sinc::convert(&pcm, hz, after.hz()));
     decode(to, cell.target_rate(), &again)
 }

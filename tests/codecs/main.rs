@@ -7,11 +7,11 @@
 //!                                 the bare codecs                               '--> the path may lose 0.05
 //! ```
 //! Where a cell is relayed, the bare chain is one codec: encode a, decode. PESQ is narrowband (P.862.1) where a side has
-//! 8 kHz, else wideband (P.862.2).
+//! 8 or 11 kHz, else wideband (P.862.2). Nellymoser comes from phones only, made by ffmpeg; the bare codec is ffmpeg's decoder.
 //!
-//! usage: codecs [--table] [--sentences N]
-//! Prints a line a cell and `N passed, M failed`; with --table also the table of docs/codecs.md. Needs SPEEX_CORPUS and the
-//! Python environment of tests/run.
+//! usage: codecs [--table] [--sentences N] [--only TEXT]
+//! Prints a line a cell (those with TEXT in it) and `N passed, M failed`; with --table also the tables of docs/codecs.md.
+//! Needs SPEEX_CORPUS, ffmpeg and the Python environment of tests/run.
 
 mod bare;
 mod judge;
@@ -20,7 +20,7 @@ mod sinc;
 
 use call_media::codec::{Codec, SampleRate};
 use gateway_tests::speex_corpus as corpus;
-use route::{Cell, Direction};
+use route::{Cell, Direction, Voice};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -46,13 +46,18 @@ fn main() {
     let value = |name: &str| arguments.iter().position(|a| a == name).and_then(|at| arguments.get(at + 1));
     let count: usize = value("--sentences").map_or(4, |text| text.parse().expect("a number of sentences"));
     let speech = sentences(count);
-    let measured = measure_all(&speech);
+    let only = value("--only").map_or("", String::as_str);
+    let cells: Vec<Cell> = Cell::all().into_iter().filter(|cell| cell.to_string().contains(only)).collect();
+    let measured = measure_all(&cells, &speech);
     let failed = measured.iter().filter(|measured| !report(measured)).count();
     if arguments.iter().any(|argument| argument == "--table") {
         table(&measured);
+        table_of_nellymoser(&measured);
     }
-    let clean = measured.iter().find(|m| (m.cell.phone, m.cell.peer) == (Codec::SpeexNarrowband, Codec::Pcmu));
-    println!("clean Speex of quality 8 to PCMU: {:.2}", clean.expect("a cell of the matrix").path);
+    let clean = (Voice::Codec(Codec::SpeexNarrowband), Codec::Pcmu);
+    if let Some(clean) = measured.iter().find(|m| (m.cell.phone, m.cell.peer) == clean) {
+        println!("clean Speex of quality 8 to PCMU: {:.2}", clean.path);
+    }
     println!("{} passed, {failed} failed", measured.len() - failed);
     std::process::exit(i32::from(failed > 0));
 }
@@ -65,9 +70,8 @@ fn sentences(count: usize) -> Vec<Vec<i16>> {
     all.iter().step_by(step).take(count).map(|sentence| cut(&sentence.samples)).collect()
 }
 
-/// All cells, one thread a core.
-fn measure_all(speech: &[Vec<i16>]) -> Vec<Measured> {
-    let cells = Cell::all();
+/// One thread a core.
+fn measure_all(cells: &[Cell], speech: &[Vec<i16>]) -> Vec<Measured> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
@@ -96,13 +100,14 @@ fn hear(cell: Cell, speech: &[Vec<i16>]) -> Heard {
     let rate = cell.judged_at();
     let mut cost = Duration::MAX;
     let takes = speech.iter().map(|sentence| {
-        let reference = sinc::convert(sentence, SampleRate::Hz16000, rate);
-        let sent = bare::encode(cell.from(), cell.source_rate(), sentence);
+        let judged = |pcm: &[i16], hz| sinc::convert(pcm, hz, rate.hz());
+        let sent = bare::encode(cell, sentence);
         let (received, spent) = route::through(cell, &sent);
         cost = cost.min(spent);
         let path = bare::decode(cell.to(), cell.target_rate(), &received);
         let bare = bare::chain(cell, &sent);
-        [reference, sinc::convert(&path, cell.target_rate(), rate), sinc::convert(&bare, cell.target_rate(), rate)]
+        let heard_at = cell.target_rate().hz();
+        [judged(sentence, 16_000), judged(&path, heard_at), judged(&bare, heard_at)]
     });
     let takes = takes.collect();
     Heard { cell, rate, takes, cost }
@@ -122,29 +127,52 @@ fn report(measured: &Measured) -> bool {
 
 /// Rows are codecs of peers, columns those of phones: what is done, then PESQ phone to peer and back, and both costs.
 fn table(measured: &[Measured]) {
-    let names = Codec::OF_PHONES.map(route::name);
+    let phones = Codec::OF_PHONES.map(Voice::Codec);
+    print_rows(measured, &phones, |peer, phone| {
+        let find = |direction| find(measured, Cell { phone, peer, direction });
+        let (up, down) = (find(Direction::Up)?, find(Direction::Down)?);
+        let what = |m: &Measured| if m.cell.is_relay() { "relay" } else { "transcode" };
+        let verb = if what(up) == what(down) { what(up).to_owned() } else { format!("{} / {}", what(up), what(down)) };
+        Some(format!(
+            "{verb}; {:.2} / {:.2}{}; {:.0} / {:.0} us; {:.0} / {:.0} ms",
+            up.path,
+            down.path,
+            band(up),
+            up.cost.as_secs_f64() * 1e6,
+            down.cost.as_secs_f64() * 1e6,
+            up.delay_ms,
+            down.delay_ms
+        ))
+    });
+}
+
+/// The same for phones that speak Nellymoser, to the peer only, with the bare codecs' PESQ.
+fn table_of_nellymoser(measured: &[Measured]) {
+    let phones = route::NELLYMOSER.map(Voice::Nellymoser);
+    print_rows(measured, &phones, |peer, phone| {
+        let up = find(measured, Cell { phone, peer, direction: Direction::Up })?;
+        let cost = up.cost.as_secs_f64() * 1e6;
+        Some(format!("{:.2} ({:.2}){}; {cost:.0} us; {:.0} ms", up.path, up.bare, band(up), up.delay_ms))
+    });
+}
+
+fn find(measured: &[Measured], cell: Cell) -> Option<&Measured> {
+    measured.iter().find(|m| m.cell == cell)
+}
+
+fn band(measured: &Measured) -> &'static str {
+    if measured.cell.judged_at() == SampleRate::Hz8000 { "" } else { " wide" }
+}
+
+/// A row for each peer; what was not measured is left empty.
+fn print_rows(measured: &[Measured], phones: &[Voice], text: impl Fn(Codec, Voice) -> Option<String>) {
+    if !measured.iter().any(|m| phones.contains(&m.cell.phone)) {
+        return;
+    }
+    let names: Vec<_> = phones.iter().map(|phone| route::name(*phone)).collect();
     println!("\n| peer \\ phone | {} |\n|---|{}", names.join(" | "), "---|".repeat(names.len()));
     for peer in Codec::ALL {
-        let cells = Codec::OF_PHONES.map(|phone| {
-            let find = |direction| {
-                let wanted = Cell { phone, peer, direction };
-                measured.iter().find(|m| m.cell == wanted).expect("every cell is measured")
-            };
-            let (up, down) = (find(Direction::Up), find(Direction::Down));
-            let what = |m: &Measured| if m.cell.is_relay() { "relay" } else { "transcode" };
-            let verb =
-                if what(up) == what(down) { what(up).to_owned() } else { format!("{} / {}", what(up), what(down)) };
-            let band = if up.cell.judged_at() == SampleRate::Hz8000 { "" } else { " wide" };
-            format!(
-                "{verb}; {:.2} / {:.2}{band}; {:.0} / {:.0} us; {:.0} / {:.0} ms",
-                up.path,
-                down.path,
-                up.cost.as_secs_f64() * 1e6,
-                down.cost.as_secs_f64() * 1e6,
-                up.delay_ms,
-                down.delay_ms
-            )
-        });
-        println!("| {} | {} |", route::name(peer), cells.join(" | "));
+        let cells: Vec<_> = phones.iter().map(|phone| text(peer, *phone).unwrap_or_default()).collect();
+        println!("| {} | {} |", route::name(Voice::Codec(peer)), cells.join(" | "));
     }
 }

@@ -1,16 +1,15 @@
 //! A resampler for judges: a windowed sinc of 64 zero crossings either way, no delay. Slow, and nothing of the gateway's.
 
-use call_media::codec::SampleRate;
 use std::f64::consts::PI;
 
 const CROSSINGS: f64 = 64.0;
 
-/// The same sound at another rate, as long and in the same place.
-pub(crate) fn convert(input: &[i16], from: SampleRate, to: SampleRate) -> Vec<i16> {
+/// The same sound at another rate, in Hz, as long and in the same place.
+pub(crate) fn convert(input: &[i16], from: u32, to: u32) -> Vec<i16> {
     if from == to {
         return input.to_vec();
     }
-    let (from, to) = (from.hz() as usize, to.hz() as usize);
+    let (from, to) = (from as usize, to as usize);
     // Cut off just below half of the lower rate, in cycles a sample of the input.
     let cutoff = 0.485 * (to as f64 / from as f64).min(1.0);
     let reach = CROSSINGS / (2.0 * cutoff);

@@ -36,6 +36,46 @@ async fn speech_that_ffmpeg_publishes_with_connect_arguments_reaches_the_callee(
     assert_eq!(bob.bye(&mut dialog).await.status(), Some(200));
 }
 
+/// Anna speaks by ffmpeg's encoder of Nellymoser, which the phone has at `rate`, and Bob hears her as PCMU.
+async fn nellymoser_is_heard(rate: u32) {
+    let gateway = gateway().await;
+    let mut bob = SipPeer::bind(HERE).await;
+    let injector = Injector::new(gateway.rtmp, b"audio").await;
+    let mut command = Command::new("ffmpeg");
+    command.args(["-nostdin", "-hide_banner", "-re", "-i"]).arg(speech::wav(Speaker::Anna, 16_000));
+    command.args(["-af", "adelay=3000,apad=pad_dur=20", "-c:a", "nellymoser", "-ar", &rate.to_string(), "-ac", "1"]);
+    command.args(["-f", "flv", "-rtmp_app", &format!("sip/anna@{}", bob.domain())]);
+    command.args(["-rtmp_playpath", "local", &format!("rtmp://{}/", injector.address())]);
+    let _ffmpeg = Peer::start("ffmpeg", &mut command);
+    injector.call("invite", &[bob.uri("bob").into(), "wideband".into(), "ulaw".into()]);
+    let rtp = RtpPeer::bind(HERE).await;
+    let mut dialog = bob.incoming().await;
+    bob.answer(&dialog, &AudioSdp::new(rtp.address(), PCMU)).await;
+    tokio::time::sleep(Duration::from_secs(16)).await;
+    assert_speech(&format!("Nellymoser of {rate} Hz"), Speaker::Anna, 8000, &g711_timeline(&rtp.seen(), 0));
+    assert_eq!(bob.bye(&mut dialog).await.status(), Some(200));
+}
+
+#[tokio::test]
+async fn nellymoser_of_8_khz_that_ffmpeg_publishes_reaches_the_callee() {
+    nellymoser_is_heard(8000).await;
+}
+
+#[tokio::test]
+async fn nellymoser_of_11_khz_that_ffmpeg_publishes_reaches_the_callee() {
+    nellymoser_is_heard(11_025).await;
+}
+
+#[tokio::test]
+async fn nellymoser_of_16_khz_that_ffmpeg_publishes_reaches_the_callee() {
+    nellymoser_is_heard(16_000).await;
+}
+
+#[tokio::test]
+async fn nellymoser_of_44_khz_that_ffmpeg_publishes_reaches_the_callee() {
+    nellymoser_is_heard(44_100).await;
+}
+
 #[tokio::test]
 async fn ffmpeg_plays_and_decodes_what_the_callee_says() {
     let gateway = gateway().await;
