@@ -121,13 +121,13 @@ fn messages_of_any_length_become_an_even_stream() {
 }
 
 #[test]
-fn an_hour_at_11_khz_neither_drifts_nor_gathers_delay() {
+fn ten_minutes_at_11_khz_neither_drifts_nor_gathers_delay() {
     let (rate, peer) = (NellymoserRate::Hz11025, Codec::Pcmu);
     let mut rig = Rig::new(peer, Codec::SpeexWideband);
     let bodies: Vec<Bytes> = messages(rate, 1, 1.0).collect();
     let length = block_ms(rate);
     let (mut sent, mut first) = (0u32, None);
-    for n in 0..155_040u32 {
+    for n in 0..25_840u32 {
         let begin = length * f64::from(n);
         let body = &bodies[n as usize % bodies.len()];
         rig.feed(epoch() + ms(begin + length), Input::PhoneAudio { timestamp_ms: begin as u32, body });
@@ -141,7 +141,7 @@ fn an_hour_at_11_khz_neither_drifts_nor_gathers_delay() {
             sent += 1;
         }
     }
-    assert!((179_995..=180_000).contains(&sent), "{sent} packets");
+    assert!((29_995..=30_000).contains(&sent), "{sent} packets");
     assert!(rig.path.stats().uplink.delay.as_millis() < 30);
 }
 
