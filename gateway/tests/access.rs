@@ -6,15 +6,13 @@ mod support;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use futures_util::{SinkExt, StreamExt};
 use rtmp_session::ClientEvent;
 use rtmp_sip_gateway::config::{Secret, TokenSecret, WebAccount};
+use support::websocket::bridge;
 use support::{Peer, Phone, Running, SECRET, token};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::client_async;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 
@@ -24,26 +22,8 @@ async fn over_websocket(at: SocketAddr, from: Option<&str>) -> TcpStream {
     if let Some(from) = from {
         request.headers_mut().insert("x-forwarded-for", HeaderValue::from_str(from).unwrap());
     }
-    let (mut web, _) = client_async(request, TcpStream::connect(at).await.unwrap()).await.unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    let (mut far, _) = listener.accept().await.unwrap();
-    tokio::spawn(async move {
-        let mut space = [0; 4_096];
-        loop {
-            tokio::select! {
-                count = far.read(&mut space) => match count {
-                    Ok(count) if count > 0 => web.send(Message::binary(space[..count].to_vec())).await.unwrap(),
-                    _ => return,
-                },
-                message = web.next() => match message {
-                    Some(Ok(Message::Binary(bytes))) if far.write_all(&bytes).await.is_ok() => {}
-                    _ => return,
-                },
-            }
-        }
-    });
-    near
+    let (web, _) = client_async(request, TcpStream::connect(at).await.unwrap()).await.unwrap();
+    bridge(web).await
 }
 
 const OK: Option<&str> = Some("200 OK");

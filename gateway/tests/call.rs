@@ -40,9 +40,9 @@ impl Talk {
         peer.answer(&invite, "200 OK", &headers, &sdp).await;
         peer.expect("ACK ").await;
         assert_eq!(phone.expect("accepted").await, ["pcmu".into(), Value::Null]);
-        let publishing = stream(&mut phone).await;
+        let publishing = phone.create_stream().await;
         phone.session.publish(Instant::now(), publishing, "local");
-        let playing = stream(&mut phone).await;
+        let playing = phone.create_stream().await;
         phone.session.play(Instant::now(), playing, "remote");
         while !matches!(phone.next().await, Some(ClientEvent::Status { code, .. }) if code == "NetStream.Play.Start") {}
         let to = offered(&invite.text);
@@ -57,17 +57,6 @@ impl Talk {
         packet.extend([1, 2, 3, 4]);
         packet.extend([sequence as u8; 160]);
         self.rtp.send_to(&packet, self.to).await.unwrap();
-    }
-}
-
-async fn stream(phone: &mut Phone) -> StreamId {
-    phone.session.create_stream(Instant::now());
-    loop {
-        match phone.next().await {
-            Some(ClientEvent::StreamCreated { stream, .. }) => return stream,
-            Some(_) => {}
-            None => panic!("the connection ended"),
-        }
     }
 }
 
@@ -192,9 +181,9 @@ async fn echo_speaks_back_what_it_hears() {
     let mut phone = Phone::connect(gateway.at.rtmp, "sip/alice@localhost", &[]).await;
     phone.call("invite", &["sip:echo@localhost".into(), "pcmu".into()]).await;
     phone.expect("accepted").await;
-    let publishing = stream(&mut phone).await;
+    let publishing = phone.create_stream().await;
     phone.session.publish(Instant::now(), publishing, "local");
-    let playing = stream(&mut phone).await;
+    let playing = phone.create_stream().await;
     phone.session.play(Instant::now(), playing, "remote");
     let mut clock = tokio::time::interval(Duration::from_millis(20));
     let mut body = vec![MU_LAW_TAG];

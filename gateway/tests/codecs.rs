@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use phone_agent::CodecWord;
-use rtmp_session::{ClientEvent, Object, RtmpTimestamp, StreamId, Value};
+use rtmp_session::{ClientEvent, Object, RtmpTimestamp, Value};
 use support::{PATIENCE, Peer, Phone, Running};
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
@@ -84,9 +84,9 @@ async fn opus_passes_untouched_between_a_client_that_announced_it_and_a_peer() {
     peer.expect("ACK ").await;
     assert_eq!(phone.expect("accepted").await, []);
 
-    let publishing = stream(&mut phone).await;
+    let publishing = phone.create_stream().await;
     phone.session.publish(Instant::now(), publishing, "local");
-    let playing = stream(&mut phone).await;
+    let playing = phone.create_stream().await;
     phone.session.play(Instant::now(), playing, "remote");
     while !matches!(phone.next().await, Some(ClientEvent::Status { code, .. }) if code == "NetStream.Play.Start") {}
 
@@ -109,17 +109,6 @@ async fn send(rtp: &UdpSocket, to: SocketAddr, sequence: u8) {
     let time = (u32::from(sequence) * 960).to_be_bytes();
     let packet = [&[0x80, 111, 0, sequence][..], &time, &[1, 2, 3, 4], OPUS_PACKET].concat();
     rtp.send_to(&packet, to).await.unwrap();
-}
-
-async fn stream(phone: &mut Phone) -> StreamId {
-    phone.session.create_stream(Instant::now());
-    loop {
-        match phone.next().await {
-            Some(ClientEvent::StreamCreated { stream, .. }) => return stream,
-            Some(_) => {}
-            None => panic!("the connection ended"),
-        }
-    }
 }
 
 async fn audio(phone: &mut Phone) -> Vec<u8> {

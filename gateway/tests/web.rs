@@ -8,20 +8,19 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
-use rtmp_session::{ClientEvent, RtmpTimestamp, StreamId};
+use rtmp_session::{ClientEvent, RtmpTimestamp};
 use rtmp_sip_gateway::config::{Secret, TokenSecret, WebAccount};
 use rtmp_sip_gateway::listen::MESSAGE_MAX;
+use support::websocket::{Socket, bridge};
 use support::{PATIENCE, Peer, Phone, Running, SECRET};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Response};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{WebSocketStream, client_async};
-
-type Socket = WebSocketStream<TcpStream>;
 
 /// Opens a WebSocket with these headers besides the usual ones. The error is the response that refused it.
 async fn open(
@@ -37,41 +36,6 @@ async fn open(
         Ok(opened) => Ok(opened),
         Err(Error::Http(response)) => Err(*response),
         Err(error) => panic!("{error}"),
-    }
-}
-
-/// A socket whose bytes travel in the messages of this WebSocket, for a client that knows TCP only.
-async fn bridge(mut web: Socket) -> TcpStream {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    let (mut far, _) = listener.accept().await.unwrap();
-    tokio::spawn(async move {
-        let mut space = [0; 4_096];
-        loop {
-            tokio::select! {
-                count = far.read(&mut space) => match count {
-                    Ok(count) if count > 0 => web.send(Message::binary(space[..count].to_vec())).await.unwrap(),
-                    _ => return,
-                },
-                message = web.next() => match message {
-                    Some(Ok(Message::Binary(bytes))) => far.write_all(&bytes).await.unwrap(),
-                    Some(Ok(Message::Close(_))) | None => return,
-                    other => panic!("{other:?}"),
-                },
-            }
-        }
-    });
-    near
-}
-
-async fn stream(phone: &mut Phone) -> StreamId {
-    phone.session.create_stream(Instant::now());
-    loop {
-        match phone.next().await {
-            Some(ClientEvent::StreamCreated { stream, .. }) => return stream,
-            Some(_) => {}
-            None => panic!("the connection ended"),
-        }
     }
 }
 
@@ -98,9 +62,9 @@ async fn a_phone_over_websocket_calls_the_echo_and_hears_itself() {
     let mut phone = Phone::over(bridge(web).await, "sip/alice@localhost", &[]).await;
     phone.call("invite", &["sip:echo@localhost".into(), "pcmu".into()]).await;
     phone.expect("accepted").await;
-    let publishing = stream(&mut phone).await;
+    let publishing = phone.create_stream().await;
     phone.session.publish(Instant::now(), publishing, "local");
-    let playing = stream(&mut phone).await;
+    let playing = phone.create_stream().await;
     phone.session.play(Instant::now(), playing, "remote");
 
     let mut said = vec![0x82];

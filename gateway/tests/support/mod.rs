@@ -2,13 +2,17 @@
 //! peer that is a bare UDP socket.
 #![allow(dead_code)] // each test binary uses its part
 
+pub(crate) mod websocket;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
-use rtmp_session::{ClientEvent, ClientSession, ConnectRequest, HandshakeKind, Input, Limits, Object, Output, Value};
+use rtmp_session::{
+    ClientEvent, ClientSession, ConnectRequest, HandshakeKind, Input, Limits, Object, Output, StreamId, Value,
+};
 use rtmp_sip_gateway::app::{Addresses, App};
 use rtmp_sip_gateway::config::Config;
 use sha2::Sha256;
@@ -109,6 +113,18 @@ impl Phone {
         match phone.next().await {
             Some(ClientEvent::Connected { info }) => (phone, info),
             other => panic!("not connected: {other:?}"),
+        }
+    }
+
+    /// A stream to publish or to play.
+    pub(crate) async fn create_stream(&mut self) -> StreamId {
+        self.session.create_stream(Instant::now());
+        loop {
+            match self.next().await {
+                Some(ClientEvent::StreamCreated { stream, .. }) => return stream,
+                Some(_) => {}
+                None => panic!("the connection ended"),
+            }
         }
     }
 
