@@ -87,6 +87,18 @@ impl<'a> BitWriter<'a> {
         }
     }
 
+    /// Appends the bits `start..end` of `from`.
+    pub fn copy(&mut self, from: &[u8], start: usize, end: usize) {
+        let mut reader = BitReader::new(from);
+        reader.skip(start);
+        let mut left = end - start;
+        while left > 0 {
+            let now = left.min(32);
+            self.put(reader.take(now as u32), now as u32);
+            left -= now;
+        }
+    }
+
     /// Overwrites `count` bits (at most 32) at bit `at`, which must have been written before.
     pub fn patch(&mut self, at: usize, value: u32, count: u32) {
         for bit in 0..count as usize {

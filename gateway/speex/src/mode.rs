@@ -142,8 +142,7 @@ impl ShapeCodebook {
     }
 
     /// Bits of a sub-frame.
-    #[cfg(test)]
-    pub const fn frame_bits(&self) -> usize {
+    pub const fn subframe_bits(&self) -> usize {
         self.vectors * (self.bits as usize + self.signed as usize)
     }
 }
@@ -397,8 +396,8 @@ mod tests {
             };
             let (comfort, innovation) = match submode.innovation {
                 Innovation::Noise => (COMFORT_BITS as usize, 0),
-                Innovation::Shapes(shapes) => (0, shapes.frame_bits()),
-                Innovation::TwoShapes(shapes) => (0, 2 * shapes.frame_bits()),
+                Innovation::Shapes(shapes) => (0, shapes.subframe_bits()),
+                Innovation::TwoShapes(shapes) => (0, 2 * shapes.subframe_bits()),
             };
             let gain = submode.subframe_gain.map_or(0, |quantiser| quantiser.bits as usize);
             let sum = 5 + submode.lsp.bits() + frame + FRAME_GAIN_BITS as usize + comfort;
@@ -411,8 +410,8 @@ mod tests {
         for submode in &HIGH_SUBMODES {
             let subframe = match submode.innovation {
                 HighInnovation::Folded => FOLDING_GAIN_BITS as usize,
-                HighInnovation::Shapes(shapes) => HIGH_GAIN_BITS as usize + shapes.frame_bits(),
-                HighInnovation::TwoShapes(shapes) => HIGH_GAIN_BITS as usize + 2 * shapes.frame_bits(),
+                HighInnovation::Shapes(shapes) => HIGH_GAIN_BITS as usize + shapes.subframe_bits(),
+                HighInnovation::TwoShapes(shapes) => HIGH_GAIN_BITS as usize + 2 * shapes.subframe_bits(),
             };
             assert_eq!(submode.bits, 4 + HIGH_LSP.bits() + SUBFRAMES * subframe);
         }

@@ -20,10 +20,11 @@ pub(crate) const MAX_LAYERS: usize = 2;
 pub(crate) struct Part {
     pub code: usize,
     /// First bit of the header.
-    start: usize,
+    pub start: usize,
     /// First bit after the header.
     pub fields: usize,
-    end: usize,
+    /// First bit behind it.
+    pub end: usize,
 }
 
 /// Where the parts of one frame are.
@@ -171,14 +172,7 @@ pub fn narrowband_layer(packet: &[u8], out: &mut [u8]) -> Result<usize, DecodeEr
     frame_count(packet, Mode::Narrowband)?;
     let mut writer = BitWriter::new(out);
     for Frame { narrow, .. } in Frames::new(packet, Mode::Narrowband).map_while(Result::ok) {
-        let mut reader = BitReader::new(packet);
-        reader.skip(narrow.start);
-        let mut left = narrow.end - narrow.start;
-        while left > 0 {
-            let now = left.min(32);
-            writer.put(reader.take(now as u32), now as u32);
-            left -= now;
-        }
+        writer.copy(packet, narrow.start, narrow.end);
     }
     writer.terminate();
     let needed = (writer.position() + 7) / 8;

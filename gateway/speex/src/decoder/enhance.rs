@@ -108,7 +108,7 @@ impl Copy {
 
 /// One tap that predicts about as strongly as these three. Summed in f64: after a loss strengths are made equal, and
 /// which of them counts as the greater is up to the last bit.
-pub(super) fn tap_strength(taps: [f32; 3]) -> f32 {
+pub(crate) fn tap_strength(taps: [f32; 3]) -> f32 {
     let side = |tap: f32| f64::from(if tap > 0.0 { tap } else { -0.5 * tap });
     (f64::from(abs(taps[1])) + side(taps[0]) + side(taps[2])) as f32
 }

@@ -15,8 +15,10 @@ mod innovation;
 mod narrow;
 mod noise;
 
+pub(crate) use self::enhance::tap_strength;
 use self::high::HighDecoder;
 use self::narrow::NarrowDecoder;
+pub(crate) use self::narrow::FADE;
 use crate::bits::BitReader;
 use crate::error::DecodeError;
 use crate::math;

@@ -76,10 +76,11 @@ struct Loss {
     next: usize,
 }
 
+/// The excitation fades by the number of lost frames; then there is silence.
+pub(crate) const FADE: [f32; 10] = [1.0, 0.961, 0.852, 0.698, 0.527, 0.368, 0.237, 0.141, 0.077, 0.039];
+
 impl Loss {
     const NEW: Self = Self { count: 0, lag: 40, gain: 0.0, gains: [0.0; 3], next: 0 };
-    /// The excitation fades by the number of lost frames; then there is silence.
-    const FADE: [f32; 10] = [1.0, 0.961, 0.852, 0.698, 0.527, 0.368, 0.237, 0.141, 0.077, 0.039];
 
     fn push_gain(&mut self, gain: f32) {
         self.gains[self.next] = gain;
@@ -92,7 +93,7 @@ impl Loss {
     }
 
     fn fade(&self) -> f32 {
-        *Self::FADE.get(self.count as usize).unwrap_or(&0.0)
+        *FADE.get(self.count as usize).unwrap_or(&0.0)
     }
 
     /// Bound on the taps that lean on an excitation from before the loss.
