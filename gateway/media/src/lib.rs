@@ -29,6 +29,7 @@ pub mod rtmp_time;
 pub mod rtp;
 pub mod sdp;
 pub mod speex_frames;
+pub mod speex_gap;
 pub mod speex_level;
 pub mod stats;
 #[cfg(test)]

@@ -118,7 +118,7 @@ pub struct Fader {
 }
 
 /// Frames of a codec's own concealment that are left alone, and those over which it fades.
-const OWN_FRAMES: usize = 3;
+const OWN_FRAMES: usize = 5;
 const FADING_FRAMES: usize = 3;
 
 impl Fader {

@@ -7,8 +7,11 @@ use super::{
     Codec, SampleRate, g711,
     opus::{OpusDecoder, OpusEncoder, OpusWishes},
 };
-use crate::limits::{
-    MAX_DECODED_SAMPLES, MAX_SPEEX_FRAMES_PER_PACKET, SPEEX_COMPLEXITY, SPEEX_QUALITY, SPEEX_QUALITY_TO_PHONE,
+use crate::{
+    limits::{
+        MAX_DECODED_SAMPLES, MAX_SPEEX_FRAMES_PER_PACKET, SPEEX_COMPLEXITY, SPEEX_QUALITY, SPEEX_QUALITY_TO_PHONE,
+    },
+    speex_gap::SpeexGap,
 };
 
 /// Why a packet could not be turned into samples, or samples into a packet.
@@ -33,8 +36,8 @@ enum DecoderKind {
     Pcma,
     L16,
     G722(Box<G722Decoder>),
-    /// With its concealment.
-    Speex(Box<speex_codec::Decoder>),
+    /// With what fills its gaps.
+    Speex(Box<speex_codec::Decoder>, SpeexGap),
     /// With its concealment and redundancy.
     Opus(OpusDecoder),
 }
@@ -78,12 +81,14 @@ impl Decoder {
             DecoderKind::L16 => append_linear(packet, out),
             DecoderKind::G722(decoder) => append_g722(decoder, packet, out),
             DecoderKind::Opus(decoder) => decoder.decode(packet, out),
-            DecoderKind::Speex(decoder) => {
+            DecoderKind::Speex(decoder, gap) => {
                 let start = out.len();
                 out.resize(start + decoder.mode().frame_samples() * MAX_SPEEX_FRAMES_PER_PACKET, 0);
                 let decoded = decoder.decode(packet, &mut out[start..]);
                 out.truncate(start + decoded.unwrap_or(0));
-                decoded.map(drop).map_err(|_| CodecError::Malformed)
+                decoded.map_err(|_| CodecError::Malformed)?;
+                gap.heard(packet);
+                Ok(())
             }
         }
     }
@@ -95,23 +100,23 @@ impl Decoder {
 
     /// Whether the codec hides losses itself.
     pub fn can_conceal(&self) -> bool {
-        matches!(self.kind, DecoderKind::Speex(_) | DecoderKind::Opus(_))
+        matches!(self.kind, DecoderKind::Speex(..) | DecoderKind::Opus(_))
     }
 
     /// Appends frames of 20 ms that hide lost ones, if the codec knows how; else returns false. `next` is the packet right
     /// behind them, if it is at hand: Opus may carry what was lost in it.
     pub fn conceal(&mut self, frames: usize, next: Option<&[u8]>, out: &mut Vec<i16>) -> bool {
         match &mut self.kind {
-            DecoderKind::Speex(decoder) => {
-                let (mode, length) = (decoder.mode(), decoder.mode().frame_samples());
+            DecoderKind::Speex(decoder, gap) => {
+                let length = decoder.mode().frame_samples();
                 let start = out.len();
                 out.resize(start + frames * length, 0);
-                // Of several frames the last is best told by the packet behind them, ahead of its time (of one frame: not).
-                let next = next.filter(|packet| frames > 1 && speex_codec::frame_count(packet, mode) == Ok(1));
+                let mut packet = Vec::new();
                 for (n, frame) in out[start..].chunks_exact_mut(length).enumerate() {
-                    match next.filter(|_| n + 1 == frames) {
-                        Some(packet) if decoder.decode(packet, frame).is_ok() => {}
-                        _ => drop(decoder.conceal(frame)),
+                    packet.clear();
+                    let filled = gap.fill(next.filter(|_| n + 1 == frames), &mut packet);
+                    if !filled || decoder.decode(&packet, frame).is_err() {
+                        decoder.conceal(frame);
                     }
                 }
                 true
@@ -127,7 +132,10 @@ impl Decoder {
     /// Forgets the past: the next packet starts a stream.
     pub fn reset(&mut self) {
         match &mut self.kind {
-            DecoderKind::Speex(decoder) => decoder.reset(),
+            DecoderKind::Speex(decoder, gap) => {
+                decoder.reset();
+                *gap = SpeexGap::default();
+            }
             DecoderKind::Opus(decoder) => decoder.reset(),
             DecoderKind::G722(decoder) => **decoder = G722Decoder::new(),
             DecoderKind::Pcmu | DecoderKind::Pcma | DecoderKind::L16 => {}
@@ -137,7 +145,7 @@ impl Decoder {
 
 impl DecoderKind {
     fn speex(mode: Mode) -> Self {
-        Self::Speex(Box::new(speex_codec::Decoder::new(mode)))
+        Self::Speex(Box::new(speex_codec::Decoder::new(mode)), SpeexGap::default())
     }
 }
 

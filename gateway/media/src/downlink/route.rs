@@ -3,11 +3,13 @@
 
 use crate::{
     codec::{Codec, CodecError, Decoder, Encoder, EncoderSettings, OpusWishes, SpeexQuality, opus},
+    limits::MAX_CONCEALED_FRAMES,
     media_time::MediaTime,
     noise::Noise,
     plc::{Concealer, Fader},
     resample::Resampler,
     speex_frames::{FrameJoiner, FrameMap},
+    speex_gap::SpeexGap,
     speex_level,
 };
 
@@ -147,62 +149,55 @@ fn invent(concealer: &mut Concealer, decoder: &mut Decoder, count: usize, next: 
 #[derive(Default)]
 struct SpeexRelay {
     joiner: FrameJoiner,
-    last: Vec<u8>,
+    gap: SpeexGap,
     /// Frames missing in a row.
     missing: usize,
     noise: Noise,
     /// Made when there is noise to encode.
     encoder: Option<Encoder>,
     pcm: Vec<i16>,
+    packet: Vec<u8>,
 }
 
 /// Frames missing after which the rest is noise.
-const SPEEX_FRAMES_TO_NOISE: usize = 4;
+const SPEEX_FRAMES_TO_NOISE: usize = MAX_CONCEALED_FRAMES as usize;
 
 impl SpeexRelay {
     fn play(&mut self, next: &mut MediaTime, payload: &[u8], emit: Emit<'_>) -> Result<MediaTime, CodecError> {
         let map = FrameMap::of(payload).map_err(|_| CodecError::Malformed)?;
         self.missing = 0;
+        self.gap.heard(payload);
         if let Some(level) = speex_level::noise_level(payload) {
             self.noise.observe_level(map.count() as u32, level);
         }
         if map.count() == 1 && !map.is_ultra_wideband() {
-            self.last.clear();
-            self.last.extend_from_slice(payload);
             give(next, payload, emit);
             return Ok(FRAME);
         }
         // Flash has no layer above wideband.
         for bits in map.wideband_frames() {
-            self.last.clear();
+            self.packet.clear();
             self.joiner.push(payload, bits);
-            self.joiner.finish(&mut self.last);
-            give(next, &self.last, emit);
+            self.joiner.finish(&mut self.packet);
+            give(next, &self.packet, emit);
         }
         Ok(MediaTime::from_ms(20 * map.count() as i64))
     }
 
-    /// The frame before the gap once more, then silence, then the frame behind the gap ahead of its time: measured to
-    /// be better than more repetitions of the first, or none. A long gap goes on with noise.
+    /// Frames that lead from one side of the gap to the other; a long gap goes on with noise.
     fn conceal(&mut self, place: &mut MediaTime, frames: usize, next: Option<&[u8]>, emit: Emit<'_>) -> u64 {
-        let next =
-            next.filter(|payload| FrameMap::of(payload).is_ok_and(|map| map.count() == 1 && !map.is_ultra_wideband()));
         let mut made = 0;
         for n in 0..frames {
             self.missing += 1;
-            let behind = next.filter(|_| n + 1 == frames);
-            if self.missing == 1 && !self.last.is_empty() {
-                emit(*place, &self.last);
-            } else if let Some(payload) = behind {
-                emit(*place, payload);
-            } else if self.missing >= SPEEX_FRAMES_TO_NOISE {
+            let next = next.filter(|_| n + 1 == frames);
+            self.packet.clear();
+            if self.missing > SPEEX_FRAMES_TO_NOISE && next.is_none() {
                 self.make_noise();
-                emit(*place, &self.last);
-            } else {
+            } else if !self.gap.fill(next, &mut self.packet) {
                 *place += FRAME;
                 continue;
             }
-            *place += FRAME;
+            give(place, &self.packet, emit);
             made += 1;
         }
         made
@@ -217,8 +212,7 @@ impl SpeexRelay {
         let encoder = self.encoder.get_or_insert_with(|| Encoder::new(Codec::SpeexNarrowband));
         self.pcm.clear();
         self.noise.samples(encoder.rate().samples_in_ms(20), &mut self.pcm);
-        self.last.clear();
-        let encoded = encoder.encode(&self.pcm, &mut self.last);
+        let encoded = encoder.encode(&self.pcm, &mut self.packet);
         debug_assert!(encoded.is_ok(), "a whole frame is encoded");
     }
 }

@@ -164,8 +164,31 @@ fn a_gap_in_relayed_speex_is_filled_from_both_sides() {
     let around: Vec<_> =
         messages_of(&rig).into_iter().filter(|(timestamp, _)| (380..=460).contains(timestamp)).collect();
     let payload = |n: usize| &packets[n][12..];
-    let expected = [(380, payload(19)), (400, payload(19)), (440, payload(23)), (460, payload(23))];
-    assert_eq!(around.iter().map(|(timestamp, body)| (*timestamp, &body[1..])).collect::<Vec<_>>(), expected);
+    assert_eq!(around.iter().map(|(timestamp, _)| *timestamp).collect::<Vec<_>>(), [380, 400, 420, 440, 460]);
+    let heard = |n: usize| &around[n].1[1..];
+    assert_eq!((heard(0), heard(4)), (payload(19), payload(23)));
+    for (n, beside) in [(1, 19), (2, 19), (3, 23)] {
+        let (made, beside) = (heard(n), payload(beside));
+        // Header and prediction filter are the first 35 bits.
+        assert_eq!((made.len(), &made[..4]), (beside.len(), &beside[..4]), "frame {n}");
+        assert_ne!(made, beside, "frame {n}");
+    }
+}
+
+#[test]
+fn a_gap_in_relayed_speex_that_does_not_end_becomes_noise() {
+    let packets = speech(Codec::SpeexWideband, 1000, 1);
+    let mut rig = Rig::new(Codec::SpeexWideband, Codec::SpeexWideband);
+    for (n, packet) in packets.iter().enumerate() {
+        rig.feed(epoch() + ms(20.0 * n as f64), Input::Rtp(packet));
+    }
+    rig.advance(epoch() + ms(1400.0));
+    let made: Vec<_> = messages_of(&rig).into_iter().skip(packets.len()).collect();
+    assert!(made.len() > 10, "{}", made.len());
+    let is_voice = |(n, _): &(usize, _)| *n < crate::limits::MAX_CONCEALED_FRAMES as usize;
+    let (voice, noise): (Vec<_>, Vec<_>) = made.iter().enumerate().partition(is_voice);
+    assert!(voice.iter().all(|(_, (_, body))| body.len() == packets[49].len() - 11), "wideband goes on");
+    assert!(noise.iter().all(|(_, (_, body))| body.len() < 50), "noise is narrowband");
 }
 
 #[test]
