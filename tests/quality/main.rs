@@ -21,7 +21,7 @@ mod tables;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: quality [all|loss|jitter|up|gate] [--patterns N] [--chain PART_OF_ITS_NAME]";
+const USAGE: &str = "usage: quality [all|loss|jitter|networks|up|gate] [--patterns N] [--chain PART_OF_ITS_NAME]";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         match arg.as_str() {
-            "all" | "loss" | "jitter" | "up" | "gate" => part = arg,
+            "all" | "loss" | "jitter" | "networks" | "up" | "gate" => part = arg,
             "--patterns" => patterns = args.next().and_then(|number| number.parse().ok()).unwrap_or(patterns),
             "--chain" => chain = args.next().map_or("", String::as_str),
             _ => {
@@ -49,6 +49,9 @@ fn main() -> ExitCode {
     }
     if matches!(part, "all" | "jitter") {
         tables::jitter(&mut judge, chain, patterns);
+    }
+    if matches!(part, "all" | "networks") {
+        tables::networks(&mut judge, chain, patterns);
     }
     if matches!(part, "all" | "up") {
         tables::uplink(&mut judge, chain, patterns);

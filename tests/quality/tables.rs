@@ -5,7 +5,7 @@ use crate::{
     ears::rate_of,
     forwarding, gateway,
     judge::{Judge, Pair, Score, Wanted},
-    network::{FRAME_MS, TcpWeather, Weather},
+    network::{FRAME_MS, TcpWeather, Trace, Weather},
     playout::{Frame, Heard, percentile, rtmp_phone, sip_phone},
 };
 
@@ -111,13 +111,22 @@ pub(crate) fn loss(judge: &mut Judge, name: &str, patterns: usize) {
 
 /// Late packets on the way to the phone.
 pub(crate) fn jitter(judge: &mut Judge, name: &str, patterns: usize) {
+    let waits = [20.0, 50.0, 100.0, 200.0];
+    let weathers: Vec<_> = waits.map(Weather::Overtaking).into_iter().chain(waits.map(Weather::Queue)).collect();
+    late(judge, name, patterns, &weathers);
+}
+
+/// Written-down networks, where packets are late and lost.
+pub(crate) fn networks(judge: &mut Judge, name: &str, patterns: usize) {
+    late(judge, name, patterns, &Trace::ALL.map(Weather::Written));
+}
+
+fn late(judge: &mut Judge, name: &str, patterns: usize, weathers: &[Weather]) {
     println!(
         "\n| SIP to phone | network | gateway | delay | forwarded | delay | bare + PLC |\n|---|---|---|---|---|---|---|"
     );
-    let waits = [20.0, 50.0, 100.0, 200.0];
-    let weathers: Vec<_> = waits.map(Weather::Overtaking).into_iter().chain(waits.map(Weather::Queue)).collect();
     for chain in DOWN.into_iter().filter(|chain| chain.name.contains(name)) {
-        for weather in &weathers {
+        for weather in weathers {
             let Down { gateway, forwarded, bare } = down(judge, PESQ, chain, *weather, patterns);
             let (a, c) = (gateway.pesq(), bare.pesq());
             let b = forwarded.as_ref().map_or("–".into(), Figures::pesq);
@@ -131,7 +140,9 @@ pub(crate) fn jitter(judge: &mut Judge, name: &str, patterns: usize) {
 pub(crate) fn uplink(judge: &mut Judge, name: &str, patterns: usize) {
     println!("\n| phone to SIP | TCP | gateway | delay | forwarded | delay |\n|---|---|---|---|---|---|");
     let jitters = [0.0, 20.0, 50.0, 100.0, 200.0].map(TcpWeather::Jitter);
-    let weathers: Vec<_> = jitters.into_iter().chain([300.0, 1000.0, 5000.0].map(TcpWeather::Stall)).collect();
+    let stalls = [300.0, 1000.0, 5000.0].map(TcpWeather::Stall);
+    let written = Trace::ALL.map(TcpWeather::Written);
+    let weathers: Vec<_> = jitters.into_iter().chain(stalls).chain(written).collect();
     for chain in UP.into_iter().filter(|chain| chain.name.contains(name)) {
         for weather in &weathers {
             let Up { gateway, forwarded } = up(judge, chain, *weather, patterns);
@@ -155,7 +166,7 @@ struct Up {
 
 fn up(judge: &mut Judge, chain: Chain, weather: TcpWeather, patterns: usize) -> Up {
     let Chain { peer, phone, .. } = chain;
-    let by_chance = matches!(weather, TcpWeather::Jitter(ms) if ms > 0.0);
+    let by_chance = !matches!(weather, TcpWeather::Stall(_)) && weather != TcpWeather::Jitter(0.0);
     let patterns = if by_chance { patterns } else { 1 };
     let times = if matches!(weather, TcpWeather::Stall(_)) { 2 } else { 1 };
     let from_ms = weather.judged_from_ms();
