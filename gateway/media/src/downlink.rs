@@ -142,12 +142,14 @@ impl Downlink {
             Payload::Audio(codec) => {
                 let arrival = self.jitter.insert(now, packet.sequence, Some(at), packet.payload_type, packet.payload);
                 if arrival == Arrival::InOrder {
+                    self.rest_until(at, &mut deliver);
                     self.play(at, codec, packet.payload, &mut deliver);
                 }
             }
             Payload::Noise => {
                 let arrival = self.jitter.insert(now, packet.sequence, Some(at), packet.payload_type, packet.payload);
                 if arrival == Arrival::InOrder {
+                    self.rest_until(at, &mut deliver);
                     self.rest(at, packet.payload, &mut deliver);
                 }
             }
@@ -251,6 +253,14 @@ impl Downlink {
         self.invented = MAX_CONCEALED_FRAMES as u64; // what follows is the peer's own wish
         self.jitter.played(at, FRAME);
         self.jitter.resting();
+    }
+
+    /// Noise up to the packet that follows comfort noise, for the time that was still waited for it: a peer that describes its
+    /// silence often is not heard in pieces (ffmpeg does each 80 ms, browsers each 100).
+    fn rest_until(&mut self, at: MediaTime, deliver: &mut impl FnMut(Delivery)) {
+        if let Some(missing) = self.jitter.rested_until(at) {
+            self.conceal(missing, deliver);
+        }
     }
 
     /// The peer said goodbye: nothing more is expected of it.

@@ -280,6 +280,21 @@ impl JitterBuffer {
         }
     }
 
+    /// A packet at `at` comes from a peer that was resting: how much noise is missing before it, in whole frames, which is
+    /// taken as invented.
+    pub fn rested_until(&mut self, at: MediaTime) -> Option<MediaTime> {
+        let stream = self.stream.as_mut().filter(|stream| stream.resting)?;
+        let filled = stream.end.max(stream.invented_until);
+        let missing = (at - filled).min(stream.still_to_invent()).min(MediaTime::from_duration(DOWNLINK_MAX_END_WAIT));
+        let missing = MediaTime::from_ms(missing.to_ms() / 20 * 20);
+        if missing < FRAME {
+            return None;
+        }
+        stream.invented += missing;
+        stream.invented_until = filled + missing;
+        Some(missing)
+    }
+
     /// Tells that audio has stopped for a reason: an event, a hold.
     pub fn paused(&mut self) {
         if let Some(stream) = &mut self.stream {

@@ -151,6 +151,9 @@ impl Uplink {
         self.telephone_event = negotiated.telephone_event;
         self.comfort_noise = negotiated.comfort_noise;
         self.may_send = may_send;
+        if may_send {
+            self.pacer.wake(now);
+        }
     }
 
     /// What comes next was not there yet at this moment.
@@ -256,6 +259,8 @@ impl Uplink {
         for digit in digits.chars().filter_map(Digit::from_char) {
             if self.dtmf.push(now, digit) {
                 self.stats.digits += 1;
+                // A jitter buffer may keep the digit's end until packets come behind it (baresip's does).
+                self.pacer.wake(now);
             }
         }
     }

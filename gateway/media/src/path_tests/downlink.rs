@@ -516,6 +516,32 @@ fn comfort_noise_of_the_peer_is_heard_as_noise_until_it_speaks_again() {
 }
 
 #[test]
+fn comfort_noise_that_is_described_often_is_heard_without_holes() {
+    for (every, phone) in
+        [(20, Codec::Pcmu), (80, Codec::Pcmu), (80, Codec::SpeexWideband), (100, Codec::SpeexNarrowband)]
+    {
+        let mut agreed = negotiated(Codec::Pcmu);
+        agreed.receive_comfort_noise = Some(13);
+        let mut rig = Rig::with(config(agreed, phone));
+        let speech = peer_packets(Codec::Pcmu, &voice(SampleRate::Hz8000, 2000, 3), 1, 0, 0);
+        let mut writer = RtpWriter::new(0xBEEF, 0);
+        for (n, packet) in speech.iter().enumerate() {
+            let at = 20 * n + if n >= 50 { 3000 } else { 0 };
+            for at in (1000..4000).step_by(every).filter(|_| n == 50) {
+                let noise = writer.packet(false, 13, RtpTimestamp(8 * at), &[52]);
+                rig.feed(epoch() + ms(at as f64), Input::Rtp(&noise));
+            }
+            let bytes = writer.packet(n == 50, 0, RtpTimestamp(8 * at as u32), &packet[12..]);
+            rig.feed(epoch() + ms(at as f64), Input::Rtp(&bytes));
+        }
+        let times: Vec<u32> = rig.messages().iter().map(|message| message.1).collect();
+        assert_eq!(times, (0..5000).step_by(20).collect::<Vec<u32>>(), "{phone:?}, each {every} ms");
+        let stats = rig.path.stats().downlink;
+        assert_eq!((stats.lost, stats.late, stats.concealed_frames), (0, 0, 0));
+    }
+}
+
+#[test]
 fn after_goodbye_nothing_is_filled() {
     let mut rig = Rig::new(Codec::Pcmu, Codec::Pcmu);
     for (n, packet) in speech(Codec::Pcmu, 1000, 1).iter().enumerate() {

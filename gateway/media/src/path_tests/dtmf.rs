@@ -48,6 +48,52 @@ fn digits_are_sent_before_and_without_any_audio() {
 }
 
 #[test]
+fn a_digit_in_a_long_pause_is_followed_by_noise_that_carries_its_end_through_a_jitter_buffer() {
+    let mut rig = Rig::new(Codec::Pcmu, Codec::SpeexWideband);
+    for (n, body) in phone_messages(Codec::SpeexWideband, &voice(SampleRate::Hz16000, 1000, 1), 1).iter().enumerate() {
+        rig.feed(epoch() + ms(20.0 * n as f64), Input::PhoneAudio { timestamp_ms: 20 * n as u32, body });
+    }
+    // Noise has become sparse by then.
+    rig.advance(epoch() + ms(17_000.0));
+    rig.feed(epoch() + ms(17_000.0), Input::SendDtmf("9"));
+    rig.advance(epoch() + ms(18_000.0));
+    let packets = rig.rtp();
+    let sparse = packets.iter().filter(|(at, _)| (12_000.0..17_000.0).contains(at)).count();
+    assert!(sparse <= 2, "{sparse} packets");
+    let end = packets.iter().rposition(|(_, packet)| packet.payload_type == 101).unwrap();
+    assert_eq!(packets[end].1.payload, [9, 0x8A, 3, 32]);
+    let behind = &packets[end + 1..];
+    assert!(behind.len() >= 35, "{} packets behind the digit", behind.len());
+    for pair in packets.windows(2) {
+        assert_eq!(pair[1].1.sequence, pair[0].1.sequence.next());
+        assert!(pair[1].1.timestamp.distance_from(pair[0].1.timestamp) >= 0);
+    }
+}
+
+#[test]
+fn a_silent_phone_is_noise_again_after_a_hold_and_its_digits_too() {
+    let mut rig = Rig::new(Codec::Pcmu, Codec::SpeexWideband);
+    for (n, body) in phone_messages(Codec::SpeexWideband, &voice(SampleRate::Hz16000, 1000, 1), 1).iter().enumerate() {
+        rig.feed(epoch() + ms(20.0 * n as f64), Input::PhoneAudio { timestamp_ms: 20 * n as u32, body });
+    }
+    rig.advance(epoch() + ms(2000.0));
+    let mut held = negotiated(Codec::Pcmu);
+    held.direction = crate::sdp::Direction::RecvOnly;
+    rig.feed(epoch() + ms(2000.0), Input::Renegotiated(held));
+    rig.feed(epoch() + ms(3000.0), Input::Renegotiated(negotiated(Codec::Pcmu)));
+    rig.feed(epoch() + ms(4000.0), Input::SendDtmf("9"));
+    rig.advance(epoch() + ms(5000.0));
+    let packets = rig.rtp();
+    let count = |from: f64, to: f64| packets.iter().filter(|(at, _)| (from..to).contains(at)).count();
+    assert_eq!(count(2010.0, 3000.0), 0, "on hold");
+    assert!(count(3000.0, 4000.0) >= 45, "{}", count(3000.0, 4000.0));
+    assert!(count(4200.0, 5000.0) >= 35, "{}", count(4200.0, 5000.0));
+    for pair in packets.windows(2) {
+        assert!(pair[1].1.timestamp.distance_from(pair[0].1.timestamp) >= 0);
+    }
+}
+
+#[test]
 fn without_telephone_event_or_on_hold_no_digit_is_sent() {
     let mut agreed = negotiated(Codec::Pcmu);
     agreed.telephone_event = None;

@@ -93,6 +93,8 @@ enum Filling {
     Off,
     /// It is waited for.
     Patient,
+    /// Nothing has been sent since a hold: noise is due unless audio comes before.
+    Waiting { due: Instant },
     /// There has been noise since `since`; the next is due at `due`.
     Noise { since: Instant, due: Instant },
     /// Now and then something is sent so that nobody takes the call for dead.
@@ -172,7 +174,7 @@ impl<T> Pacer<T> {
         match self.filling {
             Filling::Off => None,
             Filling::Patient => Some(anchor.turn_of(self.filled_until) + UPLINK_PATIENCE),
-            Filling::Noise { due, .. } | Filling::Sparse { due } => Some(due),
+            Filling::Waiting { due } | Filling::Noise { due, .. } | Filling::Sparse { due } => Some(due),
         }
     }
 
@@ -188,11 +190,20 @@ impl<T> Pacer<T> {
         self.delivery.delay_of(anchor.turn_of(place), place - self.shift).to_duration()
     }
 
-    /// Empties the queue and fills nothing until audio comes again; the schedule stays.
+    /// Empties the queue and fills nothing until audio comes again or [`Self::wake`]; the schedule stays.
     pub(super) fn clear(&mut self, unit: MediaTime) {
         self.queue.clear();
         self.filling = Filling::Off;
         self.unit = unit;
+    }
+
+    /// Noise flows again where it had become sparse or was turned off, unless the phone has not spoken at all.
+    pub(super) fn wake(&mut self, now: Instant) {
+        match self.filling {
+            Filling::Sparse { .. } => self.filling = Filling::Noise { since: now, due: now },
+            Filling::Off if self.anchor.is_some() => self.filling = Filling::Waiting { due: now + UPLINK_PATIENCE },
+            _ => {}
+        }
     }
 
     /// The phone's timeline starts anew.
@@ -359,7 +370,7 @@ impl<T> Pacer<T> {
         let due = if now > due + self.unit.to_duration() { now } else { due };
         let (since, first) = match self.filling {
             Filling::Off => return None,
-            Filling::Patient => (due, true),
+            Filling::Patient | Filling::Waiting { .. } => (due, true),
             Filling::Noise { since, .. } => (since, false),
             Filling::Sparse { .. } => (due, false),
         };
