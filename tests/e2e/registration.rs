@@ -83,7 +83,7 @@ async fn a_silent_registrar_is_asked_eleven_times_and_then_it_is_a_408() {
 async fn without_a_password_nothing_is_registered() {
     let (gateway, mut peer) = (Gateway::start().await, SipPeer::bind(LOOPBACK).await);
     let address = format!("alice@{}", peer.domain());
-    let empty = Login { address: address.clone(), args: vec![Value::Null, "".into()], encoding: None };
+    let empty = Login { address: address.clone(), args: vec![Value::Null, "".into()], ..Login::default() };
     for login in [Login::anonymous(&address), empty] {
         let _phone = Phone::connected(gateway.rtmp, login).await;
         peer.expect_nothing(Duration::from_millis(200)).await;

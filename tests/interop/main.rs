@@ -3,9 +3,13 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod baresip;
+mod comfort_noise;
 mod ffmpeg;
 mod kamailio;
 mod librtmp;
+mod pauses;
+mod pj_phone;
 mod pjsua2;
 mod place;
+mod reports;
 mod sipp;

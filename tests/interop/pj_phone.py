@@ -1,7 +1,8 @@
 """A PJSIP phone for one call: answers, or calls; plays one WAV file and records another; prints one JSON object a line.
 
-pj_phone.py PORT CODEC PLAY RECORD [CALL-URI] ; a line on stdin is a command: hangup, hold, resume, dtmf DIGITS,
-say TEXT (in the call), page URI TEXT (outside of it). It follows a transfer."""
+pj_phone.py PORT CODEC PLAY RECORD [CALL-URI] ; a line on stdin is a command: hangup, hold, resume, dtmf DIGITS, stats,
+say TEXT (in the call), page URI TEXT (outside of it). It follows a transfer. In the environment: PJ_ADDRESS; PJ_VAD=1 sends
+nothing in pauses; PJ_DROP=N loses N of 100 RTP packets that it sends, and of those that come."""
 import json
 import os
 import sys
@@ -12,6 +13,7 @@ import pjsua2 as pj
 port, codec, play, record = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
 target = sys.argv[5] if len(sys.argv) > 5 else None
 address = os.environ["PJ_ADDRESS"]
+drop = int(os.environ.get("PJ_DROP", "0"))
 
 
 def say(event, **more):
@@ -36,7 +38,8 @@ class Call(pj.Call):
             if media.status != pj.PJSUA_CALL_MEDIA_ACTIVE or self.player:
                 continue
             audio, stream = self.getAudioMedia(media.index), self.getStreamInfo(media.index)
-            say("codec", name=f"{stream.codecName}/{stream.codecClockRate}")
+            say("codec", name=f"{stream.codecName}/{stream.codecClockRate}", tx=stream.txPt, rx=stream.rxPt,
+                events_tx=stream.audTxEventPt, events_rx=stream.audRxEventPt)
             self.player, self.recorder = pj.AudioMediaPlayer(), pj.AudioMediaRecorder()
             self.player.createPlayer(play, pj.PJMEDIA_FILE_NO_LOOP)
             self.recorder.createRecorder(record)
@@ -82,6 +85,13 @@ def command(line):
         calls[0].reinvite(again)
     elif word == "dtmf":
         calls[0].dialDtmf(rest)
+    elif word == "stats":
+        stat = calls[0].getStreamStat(0)
+        rtcp, jbuf = stat.rtcp, stat.jbuf
+        sent, came = rtcp.txStat, rtcp.rxStat
+        say("stats", sent=sent.pkt, sent_lost=sent.loss, sent_jitter_ms=sent.jitterUsec.last / 1000, reports=sent.updateCount,
+            came=came.pkt, came_lost=came.loss, came_jitter_ms=came.jitterUsec.last / 1000,
+            round_trips=rtcp.rttUsec.n, round_trip_ms=rtcp.rttUsec.last / 1000, concealed=jbuf.lost, empty=jbuf.empty)
     elif word == "say":
         calls[0].sendInstantMessage(text(rest))
     elif word == "page":
@@ -107,7 +117,8 @@ endpoint.libCreate()
 config = pj.EpConfig()
 config.uaConfig.threadCnt = 0
 config.logConfig.level = config.logConfig.consoleLevel = 0
-config.medConfig.noVad = True
+config.medConfig.noVad = os.environ.get("PJ_VAD") != "1"
+config.medConfig.txDropPct = config.medConfig.rxDropPct = drop
 config.medConfig.ecTailLen = 0
 endpoint.libInit(config)
 endpoint.audDevManager().setNullDev()

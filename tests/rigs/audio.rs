@@ -56,6 +56,24 @@ pub fn piecewise_correlation(reference: &[i16], heard: &[i16], lag: isize, rate:
     found.get(found.len() / 2).copied().unwrap_or(0.0)
 }
 
+/// What was heard of `reference`, as long as that: each second by itself, as far as a quarter of a second from where the one before
+/// was. What a jitter buffer cut out or put in is gone from it but for the seconds where it did so.
+pub fn realigned(reference: &[i16], heard: &[i16], lag: isize, rate: u32) -> Vec<i16> {
+    let (window, reach) = (rate as usize, rate as isize / 4);
+    let sample = |at: isize| usize::try_from(at).ok().and_then(|at| heard.get(at)).copied().unwrap_or(0);
+    let (mut lag, mut out) = (lag, Vec::with_capacity(reference.len()));
+    for (number, piece) in reference.chunks(window).enumerate() {
+        let begin = (number * window) as isize;
+        let around: Vec<i16> = (-reach..piece.len() as isize + reach).map(|n| sample(begin + lag + n)).collect();
+        let found = align(piece, &around, 2 * reach as usize);
+        if level(piece) > 100.0 && found.correlation > 0.5 {
+            lag += (found.lag - reach).clamp(-reach, reach);
+        }
+        out.extend((0..piece.len() as isize).map(|n| sample(begin + lag + n)));
+    }
+    out
+}
+
 /// The parts of both that belong together at this lag, of equal length.
 pub fn overlap<'a>(reference: &'a [i16], heard: &'a [i16], lag: isize) -> (&'a [i16], &'a [i16]) {
     let a = &reference[usize::try_from(-lag).unwrap_or(0).min(reference.len())..];
@@ -200,6 +218,16 @@ mod tests {
         assert_eq!(found.lag, 321);
         assert!(found.correlation > 0.999, "{found:?}");
         assert_eq!(align(&late, &reference, 1000).lag, -321);
+    }
+
+    #[test]
+    fn what_a_jitter_buffer_cut_out_is_put_in_line_again() {
+        let reference: Vec<i16> = noise(40_000).iter().map(|s| s / 4).collect();
+        let heard: Vec<i16> = [vec![0; 700], reference[..16_000].to_vec(), reference[16_480..].to_vec()].concat();
+        let again = realigned(&reference, &heard, 700, 8000);
+        assert_eq!(again.len(), reference.len());
+        assert_eq!(again[..16_000], reference[..16_000]);
+        assert_eq!(again[16_480..39_000], reference[16_480..39_000]);
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct Login {
     pub args: Vec<Value>,
     /// AMF0 or AMF3; `None` says nothing.
     pub encoding: Option<ObjectEncoding>,
+    /// More properties of the connect object.
+    pub more: Object,
 }
 
 impl Login {
@@ -41,7 +43,7 @@ impl Login {
 
     /// Registers with this user name and password.
     pub fn with_password(address: &str, login: &str, password: &str) -> Self {
-        Self { address: address.into(), args: vec![login.into(), password.into()], encoding: None }
+        Self { address: address.into(), args: vec![login.into(), password.into()], ..Self::default() }
     }
 
     /// This login with a display name.
@@ -58,6 +60,12 @@ impl Login {
         self.args.resize(3, Value::Null);
         self.args.push(rate.into());
         self
+    }
+
+    /// This login of a client that announces Opus (Enhanced RTMP).
+    #[must_use]
+    pub fn enhanced(self) -> Self {
+        Self { more: self.more.with("fourCcList", vec![Value::from("Opus")]), ..self }
     }
 
     /// This login with an object encoding.
@@ -158,7 +166,7 @@ impl Phone {
             tc_url: format!("rtmp://127.0.0.1/{app}"),
             app,
             object_encoding: login.encoding,
-            more: Object::new().with("flashVer", "LNX 11,2,202,644"),
+            more: login.more.with("flashVer", "LNX 11,2,202,644"),
             args: login.args,
         };
         self.act(move |session, now| session.connect(now, request));
@@ -210,6 +218,15 @@ impl Phone {
     /// `bye`.
     pub async fn bye(&mut self) {
         self.call("bye", &[]).await.unwrap();
+    }
+
+    /// The figures of the call.
+    ///
+    /// # Panics
+    /// When there are none.
+    pub async fn stats(&mut self) -> Object {
+        let values = self.call("stats", &[]).await.unwrap();
+        values[0].as_object().expect("a call with media has figures").clone()
     }
 
     /// The next indication, whatever it is.
