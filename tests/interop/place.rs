@@ -12,9 +12,9 @@ use std::net::{IpAddr, Ipv4Addr};
 /// The namespace's own address: baresip takes no loopback address.
 pub const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 18, 0, 1));
 
-/// Narrowband PESQ of speech after Speex and G.711: 2.75 and more where nothing is lost, and some less where the far end's clock and
-/// jitter buffer are those of a busy machine (2.0 was seen at a load of ten). `e2e` compares with the bare codecs; here the question is whether two programs understand
-/// each other. Wrong byte order, law, rate or mode all end below 1.7.
+/// Narrowband PESQ of speech after Speex and G.711: 2.75 and more where nothing is lost, and less where the far end's clock and jitter
+/// buffer are those of a busy machine (2.0 at a load of ten). `e2e` compares with the bare codecs; here the question is whether two
+/// programs understand each other. Wrong byte order, law, rate or mode all end below 1.7.
 const LEAST_PESQ: f64 = 1.9;
 
 /// A gateway on [`HERE`].
