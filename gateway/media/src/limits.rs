@@ -19,6 +19,10 @@ pub const MAX_OPUS_PACKET_BYTES: usize = 1275;
 pub const OPUS_COMPLEXITY: u8 = 0;
 /// Loss that Opus prepares for where the far end makes use of redundancy and has not reported any, percent.
 pub const OPUS_EXPECTED_LOSS: u8 = 5;
+/// Loss that redundancy is made for where there is any, at least, percent.
+pub const OPUS_LEAST_LOSS: u8 = 10;
+/// More loss than this is not prepared for, whatever is reported, percent.
+pub const OPUS_MOST_EXPECTED_LOSS: u8 = 30;
 /// RTP payload that is sent at most, header not counted.
 pub const MAX_PAYLOAD_BYTES: usize = 1200;
 

@@ -139,7 +139,13 @@ impl MediaPath {
             }
             Input::Rtcp(datagram) => {
                 let clock_rate = self.uplink.totals(now).clock_rate;
-                match self.rtcp.receive(now, datagram, clock_rate) {
+                let reports = self.rtcp.remote().reports;
+                let received = self.rtcp.receive(now, datagram, clock_rate);
+                let remote = self.rtcp.remote();
+                if remote.reports != reports {
+                    self.uplink.reported_loss(remote.fraction_lost);
+                }
+                match received {
                     Ok(true) => self.downlink.left(),
                     Ok(false) => {}
                     Err(error) => {

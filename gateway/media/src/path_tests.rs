@@ -3,6 +3,7 @@
 
 mod downlink;
 mod dtmf;
+mod loss_reports;
 mod matrix;
 mod nellymoser;
 mod networks;

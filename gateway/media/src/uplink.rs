@@ -16,6 +16,7 @@
 mod background;
 mod delivery;
 mod intake;
+mod loss;
 mod pacer;
 mod packets;
 mod timeline;
@@ -40,6 +41,7 @@ use crate::{
 };
 use background::Background;
 use intake::{Intake, Source};
+use loss::ExpectedLoss;
 use pacer::{Fill, Pacer, Popped};
 use packets::{Packetiser, Unit, UnitPool};
 use timeline::{Continuity, PhoneTimeline};
@@ -59,6 +61,7 @@ pub struct Uplink {
     pool: UnitPool,
     pacer: Pacer<Unit>,
     packetiser: Packetiser,
+    expected_loss: ExpectedLoss,
     background: Background,
     /// Noise was sent last.
     quiet: bool,
@@ -114,6 +117,7 @@ impl Uplink {
             pool: UnitPool::default(),
             pacer: Pacer::new(packetiser.unit_length()),
             packetiser,
+            expected_loss: ExpectedLoss::new(),
             background: Background::default(),
             quiet: false,
             dtmf: DtmfSender::default(),
@@ -143,6 +147,7 @@ impl Uplink {
             self.pacer.clear(packetiser.unit_length());
             self.intake = None;
             self.packetiser = packetiser;
+            self.packetiser.expect_loss(self.expected_loss.percent());
             self.spurt = true;
         }
         self.clock.change_rate(self.position(now), codec.clock_rate());
@@ -372,6 +377,12 @@ impl Uplink {
     /// Our synchronisation source.
     pub fn ssrc(&self) -> u32 {
         self.writer.ssrc()
+    }
+
+    /// The peer reports this share of our packets lost, in 1/256 (RFC 3550 section 6.4.1).
+    pub fn reported_loss(&mut self, fraction_lost: u8) {
+        self.expected_loss.reported(fraction_lost);
+        self.packetiser.expect_loss(self.expected_loss.percent());
     }
 
     /// For sender reports.

@@ -37,9 +37,9 @@ enum DecoderKind {
     L16,
     G722(Box<G722Decoder>),
     /// With what fills its gaps.
-    Speex(Box<speex_codec::Decoder>, SpeexGap),
+    Speex(Box<(speex_codec::Decoder, SpeexGap)>),
     /// With its concealment and redundancy.
-    Opus(OpusDecoder),
+    Opus(Box<OpusDecoder>),
 }
 
 impl Decoder {
@@ -63,7 +63,7 @@ impl Decoder {
             Codec::SpeexNarrowband => DecoderKind::speex(Mode::Narrowband),
             Codec::SpeexWideband => DecoderKind::speex(Mode::Wideband),
             Codec::SpeexUltraWideband => DecoderKind::speex(Mode::UltraWideband),
-            Codec::Opus => DecoderKind::Opus(OpusDecoder::new(rate)),
+            Codec::Opus => DecoderKind::Opus(Box::new(OpusDecoder::new(rate))),
         };
         Self { kind, rate }
     }
@@ -81,7 +81,8 @@ impl Decoder {
             DecoderKind::L16 => append_linear(packet, out),
             DecoderKind::G722(decoder) => append_g722(decoder, packet, out),
             DecoderKind::Opus(decoder) => decoder.decode(packet, out),
-            DecoderKind::Speex(decoder, gap) => {
+            DecoderKind::Speex(speex) => {
+                let (decoder, gap) = &mut **speex;
                 let start = out.len();
                 out.resize(start + decoder.mode().frame_samples() * MAX_SPEEX_FRAMES_PER_PACKET, 0);
                 let decoded = decoder.decode(packet, &mut out[start..]);
@@ -107,7 +108,8 @@ impl Decoder {
     /// behind them, if it is at hand: Opus may carry what was lost in it.
     pub fn conceal(&mut self, frames: usize, next: Option<&[u8]>, out: &mut Vec<i16>) -> bool {
         match &mut self.kind {
-            DecoderKind::Speex(decoder, gap) => {
+            DecoderKind::Speex(speex) => {
+                let (decoder, gap) = &mut **speex;
                 let length = decoder.mode().frame_samples();
                 let start = out.len();
                 out.resize(start + frames * length, 0);
@@ -132,7 +134,8 @@ impl Decoder {
     /// Forgets the past: the next packet starts a stream.
     pub fn reset(&mut self) {
         match &mut self.kind {
-            DecoderKind::Speex(decoder, gap) => {
+            DecoderKind::Speex(speex) => {
+                let (decoder, gap) = &mut **speex;
                 decoder.reset();
                 *gap = SpeexGap::default();
             }
@@ -145,7 +148,7 @@ impl Decoder {
 
 impl DecoderKind {
     fn speex(mode: Mode) -> Self {
-        Self::Speex(Box::new(speex_codec::Decoder::new(mode)), SpeexGap::default())
+        Self::Speex(Box::new((speex_codec::Decoder::new(mode), SpeexGap::default())))
     }
 }
 

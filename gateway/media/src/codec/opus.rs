@@ -9,7 +9,7 @@ use std::ptr::NonNull;
 
 use super::{CodecError, SampleRate};
 use crate::{
-    limits::{MAX_OPUS_PACKET_BYTES, OPUS_COMPLEXITY, OPUS_EXPECTED_LOSS},
+    limits::{MAX_OPUS_PACKET_BYTES, OPUS_COMPLEXITY, OPUS_EXPECTED_LOSS, OPUS_LEAST_LOSS},
     plc::Concealer,
 };
 
@@ -78,7 +78,7 @@ pub fn packet_length(packet: &[u8]) -> Result<u32, CodecError> {
 
 /// Whether a packet of one frame carries the frame before it once more: the flag behind the voice activity flags at the
 /// start of the SILK part (RFC 6716 section 4.2.3), here of one frame of 10 or 20 ms.
-fn has_redundancy(packet: &[u8]) -> bool {
+pub(crate) fn has_redundancy(packet: &[u8]) -> bool {
     let &[toc, silk, _, ..] = packet else { return false };
     let (is_silk, short, stereo, one_frame) =
         (toc >> 3 < 16, toc >> 3 >= 12 || toc >> 3 & 3 < 2, toc & 4 != 0, toc & 3 == 0);
@@ -105,6 +105,10 @@ pub struct OpusDecoder {
     state: NonNull<unsafe_libopus::OpusDecoder>,
     rate: SampleRate,
     concealer: Concealer,
+    /// The last packet that was heard.
+    last: Vec<u8>,
+    /// What nobody is to hear.
+    unheard: Vec<i16>,
 }
 
 // SAFETY: the state is plain memory that only this value points to; nothing in it is bound to a thread.
@@ -120,7 +124,7 @@ impl OpusDecoder {
         // SAFETY: `error` outlives the call, which allocates the state and says null if it cannot be made.
         let state = unsafe { unsafe_libopus::opus_decoder_create(rate.hz() as i32, 1, &mut error) };
         let state = NonNull::new(state).expect("8, 16 and 48 kHz of one channel are always possible");
-        Self { state, rate, concealer: Concealer::new(rate) }
+        Self { state, rate, concealer: Concealer::new(rate), last: Vec::new(), unheard: Vec::new() }
     }
 
     /// Samples a second that come out.
@@ -138,7 +142,10 @@ impl OpusDecoder {
             self.concealer.conceal(samples as usize, out);
             return Ok(());
         }
-        self.hear(packet, samples as usize, false, out)
+        self.hear(packet, samples as usize, false, out)?;
+        self.last.clear();
+        self.last.extend_from_slice(packet);
+        Ok(())
     }
 
     /// Appends `samples` that hide what was lost; the last of them from the redundancy of the packet `next`, which is right
@@ -150,11 +157,25 @@ impl OpusDecoder {
                 let length = packet_length(packet).ok()? / (48_000 / self.rate.hz());
                 Some((packet, length as usize)).filter(|_| length as usize <= samples)
             });
-        let Some((packet, length)) = told else { return self.concealer.conceal(samples, out) };
-        self.concealer.conceal(samples - length, out);
+        let Some((packet, length)) = told else { return self.invent(samples, out) };
+        self.invent(samples - length, out);
         if self.hear(packet, length, true, out).is_err() {
             self.concealer.conceal(length, out);
         }
+    }
+
+    /// Conceals. The decoder hears its last packet again meanwhile, so that its memory is as old as the sound.
+    fn invent(&mut self, samples: usize, out: &mut Vec<i16>) {
+        self.concealer.conceal(samples, out);
+        let Ok(length) = packet_length(&self.last) else { return };
+        let length = (length / (48_000 / self.rate.hz())) as usize;
+        let (last, mut unheard) = (std::mem::take(&mut self.last), std::mem::take(&mut self.unheard));
+        for _ in 0..samples / length {
+            unheard.clear();
+            // It was decoded before; if it were not now, the memory would stay as it is.
+            let _ = self.run(&last, length, false, &mut unheard);
+        }
+        (self.last, self.unheard) = (last, unheard);
     }
 
     /// Decodes, and blends the beginning into what was invented before it.
@@ -182,6 +203,7 @@ impl OpusDecoder {
     /// Forgets the past: the next packet starts a stream.
     pub fn reset(&mut self) {
         self.concealer = Concealer::new(self.rate);
+        self.last.clear();
         // SAFETY: the state is alive and ours alone; this request takes no argument.
         unsafe {
             unsafe_libopus::opus_decoder_ctl_impl(
@@ -204,6 +226,8 @@ impl Drop for OpusDecoder {
 pub struct OpusEncoder {
     state: NonNull<unsafe_libopus::OpusEncoder>,
     rate: SampleRate,
+    /// It has fewer bits than usual.
+    thin: bool,
 }
 
 // SAFETY: as for `OpusDecoder`.
@@ -221,8 +245,8 @@ impl OpusEncoder {
             unsafe_libopus::opus_encoder_create(rate.hz() as i32, 1, unsafe_libopus::OPUS_APPLICATION_VOIP, &mut error)
         };
         let state = NonNull::new(state).expect("8, 16 and 48 kHz of one channel are always possible");
-        let mut encoder = Self { state, rate };
         let bits = usual_bits(rate).min(wishes.bits_a_second.unwrap_or(u32::MAX));
+        let mut encoder = Self { state, rate, thin: bits < usual_bits(rate) };
         encoder.set(unsafe_libopus::OPUS_SET_BITRATE_REQUEST, bits as i32);
         encoder.set(unsafe_libopus::OPUS_SET_MAX_BANDWIDTH_REQUEST, bandwidth(wishes.playback_hz));
         encoder.set(unsafe_libopus::OPUS_SET_COMPLEXITY_REQUEST, i32::from(OPUS_COMPLEXITY));
@@ -241,7 +265,11 @@ impl OpusEncoder {
     }
 
     /// How much of what is sent gets lost: the more, the more bits are spent on redundancy, if that is wished for.
+    ///
+    /// At our bits and effort libopus sends no redundancy for 3 to 5 %, and for 6 to 8 % gives up bandwidth for it: what is
+    /// more than nothing counts as [`OPUS_LEAST_LOSS`], unless there are fewer bits.
     pub fn set_expected_loss(&mut self, percent: u8) {
+        let percent = if percent == 0 || self.thin { percent } else { percent.max(OPUS_LEAST_LOSS) };
         self.set(unsafe_libopus::OPUS_SET_PACKET_LOSS_PERC_REQUEST, i32::from(percent.min(100)));
     }
 

@@ -88,6 +88,8 @@ pub(super) struct Packetiser {
     settings: EncoderSettings,
     unit_ms: u32,
     units_per_packet: usize,
+    /// Percent, where it was reported.
+    expected_loss: Option<u8>,
     /// Made when there is something to encode: a relay never needs it.
     encoder: Option<Encoder>,
     joiner: FrameJoiner,
@@ -110,6 +112,7 @@ impl Packetiser {
             settings: EncoderSettings { opus, ..EncoderSettings::default() },
             unit_ms,
             units_per_packet: (ptime / unit_ms).max(1) as usize,
+            expected_loss: None,
             encoder: None,
             joiner: FrameJoiner::default(),
             pcm: Vec::new(),
@@ -118,6 +121,14 @@ impl Packetiser {
             linear: false,
             first: MediaTime::ZERO,
             marker: false,
+        }
+    }
+
+    /// Prepares for this share of packets being lost, percent, where the receiver makes use of it.
+    pub(super) fn expect_loss(&mut self, percent: u8) {
+        if self.settings.opus.redundancy && self.expected_loss != Some(percent) {
+            self.expected_loss = Some(percent);
+            self.encoder.iter_mut().for_each(|encoder| encoder.set_expected_loss(percent));
         }
     }
 
@@ -199,7 +210,11 @@ impl Packetiser {
         let rate = SampleRate::ALL.into_iter().find(|rate| rate.samples_in_ms(self.unit_ms) == per_unit);
         let rate = rate.expect("a unit is as long as its rate says");
         let encoder = self.encoder.take().filter(|encoder| encoder.rate() == rate);
-        let encoder = self.encoder.insert(encoder.unwrap_or_else(|| Encoder::at(self.codec, rate, &self.settings)));
+        let encoder = self.encoder.insert(encoder.unwrap_or_else(|| {
+            let mut encoder = Encoder::at(self.codec, rate, &self.settings);
+            self.expected_loss.into_iter().for_each(|percent| encoder.set_expected_loss(percent));
+            encoder
+        }));
         encoder.encode(&self.pcm, &mut self.payload).expect("units are whole frames");
     }
 }
