@@ -6,7 +6,7 @@ use gateway_tests::speech::{self, Speaker};
 use gateway_tests::tools::{Peer, Scratch, python};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::process::Command;
 
 /// `sip:pj@...`: answers at once, or calls; one call, then it ends.
@@ -65,6 +65,16 @@ impl PjPhone {
     pub async fn event(&self, name: &str) -> serde_json::Value {
         let line = self.program.wait_for(&format!("\"event\": \"{name}\""), Duration::from_secs(3)).await;
         serde_json::from_str(&line).unwrap()
+    }
+
+    /// Waits until its media has begun so many times: with the call, and after each hold.
+    pub async fn media_began(&self, times: usize) {
+        let end = Instant::now() + Duration::from_secs(8);
+        let active = |line: &&String| line.contains("\"event\": \"media\", \"status\": 1");
+        while self.program.lines().iter().filter(active).count() < times {
+            assert!(Instant::now() < end, "pjsua2 has no media again:\n{}", self.program.said());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Its figures of the call; to be asked once.
