@@ -63,12 +63,17 @@ export async function slowNetwork(target, { delay = 0, jitter = 0, up: narrowed 
   let stalledUntil = 0, up = narrowed;
   const pass = (from, to, rate = () => Infinity) => {
     let last = 0;
+    const pieces = []; // Timers that end in the same millisecond keep no order, a stream does.
     from.on('data', (data) => {
       const now = Date.now();
       last = Math.max(last + (data.length * 1000) / rate(), stalledUntil, now + delay + Math.random() * jitter);
-      setTimeout(() => to.writable && to.write(data), last - now);
+      pieces.push(data);
+      setTimeout(() => {
+        const piece = pieces.shift();
+        if (to.writable) to.write(piece);
+      }, last - now);
     });
-    from.on('close', () => setTimeout(() => to.destroy(), delay));
+    from.on('close', () => setTimeout(() => to.destroySoon(), Math.max(delay, last - Date.now() + 1)));
     from.on('error', () => {});
   };
   const sockets = [];
