@@ -19,11 +19,11 @@ pub(crate) enum Weather {
     Overtaking(f64),
     /// The same waits in a queue: a packet waits at least as long as the one before it still does.
     Queue(f64),
-    /// A minute that was written down, a part of it for each seed.
+    /// What was written down, a part of it for each seed.
     Written(Trace),
 }
 
-/// The networks of `gateway/media/fixtures/networks`, out of models (`make.py` there says which).
+/// The networks of `gateway/media/fixtures/networks`: three out of models and a recording (`make.py` there says which).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trace {
     /// A crowded cell of Wi-Fi.
@@ -32,16 +32,19 @@ pub(crate) enum Trace {
     Mobile,
     /// Loss in bursts that does not take everything.
     Gilbert,
+    /// UMTS in a moving car, recorded.
+    Umts,
 }
 
 impl Trace {
-    pub(crate) const ALL: [Self; 3] = [Self::Wifi, Self::Mobile, Self::Gilbert];
+    pub(crate) const ALL: [Self; 4] = [Self::Wifi, Self::Mobile, Self::Gilbert, Self::Umts];
 
     fn name(self) -> &'static str {
         match self {
             Self::Wifi => "Wi-Fi",
             Self::Mobile => "LTE",
             Self::Gilbert => "lossy bursts",
+            Self::Umts => "UMTS, recorded",
         }
     }
 
@@ -53,6 +56,7 @@ impl Trace {
             Self::Wifi => include_str!("../../gateway/media/fixtures/networks/wifi.txt"),
             Self::Mobile => include_str!("../../gateway/media/fixtures/networks/mobile.txt"),
             Self::Gilbert => include_str!("../../gateway/media/fixtures/networks/gilbert.txt"),
+            Self::Umts => include_str!("../../gateway/media/fixtures/networks/umts.txt"),
         };
         let start = seed as usize * STEP % (text.lines().count() - count + 1);
         text.lines().skip(start).take(count).map(|line| line.parse().ok())
