@@ -11,12 +11,12 @@ use call_media::codec::{Codec, Decoder, Encoder, NellymoserRate, SampleRate, g71
 use call_media::flv::AudioTagWriter;
 use call_media::jitter::JitterBuffer;
 use call_media::media_time::MediaTime;
-use call_media::path::{Input, MediaPath, PathConfig};
+use call_media::path::{Input, MediaPath};
 use call_media::resample::Resampler;
 use call_media::rtp::{RtpTimestamp, RtpWriter, SequenceNumber};
-use call_media::sdp::{Direction, Negotiated, PayloadFormat};
+use call_media::sdp::PayloadFormat;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use gateway_tests::{libopus, libspeex, speex_corpus, speexdsp};
+use gateway_tests::{libopus, libspeex, media, speex_corpus, speexdsp};
 use rml_rtmp::chunk_io::{ChunkDeserializer, ChunkSerializer};
 use rml_rtmp::messages::MessagePayload;
 use rtmp_session::{
@@ -373,31 +373,7 @@ fn rtmp(criterion: &mut Criterion) {
 
 fn path(peer: Codec, phone: Codec) -> (Instant, MediaPath) {
     let now = Instant::now();
-    let format = PayloadFormat { payload_type: peer.info().static_payload_type.unwrap_or(96), codec: peer };
-    let negotiated = Negotiated {
-        remote_rtp: Some(([192, 0, 2, 1], 4000).into()),
-        remote_rtcp: None,
-        send: format,
-        receive: vec![format],
-        telephone_event: None,
-        receive_events: Vec::new(),
-        opus: call_media::codec::OpusWishes::default(),
-        comfort_noise: None,
-        receive_comfort_noise: None,
-        direction: Direction::SendRecv,
-        ptime_ms: 20,
-    };
-    let config = PathConfig {
-        negotiated,
-        phone_codec: phone,
-        ssrc: 1,
-        initial_sequence: 0,
-        initial_timestamp: 0,
-        cname: "bench@example".into(),
-        rtmp_base_ms: 0,
-        ntp_base: 1 << 60,
-    };
-    (now, MediaPath::new(now, config))
+    (now, MediaPath::new(now, media::config(peer, phone)))
 }
 
 /// Whole ways: a message in, a packet out, and back. The bare work beside a transcoded one is that of the codecs, of a
@@ -453,7 +429,7 @@ fn up(phone: Codec, peer: Codec, payloads: &[Vec<u8>]) -> impl FnMut() {
 fn down(peer: Codec, phone: Codec, payloads: &[Vec<u8>]) -> impl FnMut() {
     let (mut writer, payloads) = (RtpWriter::new(7, 0), payloads.to_vec());
     let ((start, mut path), mut n) = (path(peer, phone), 0u32);
-    let (number, step) = (peer.info().static_payload_type.unwrap_or(96), i64::from(peer.clock_rate() / 50));
+    let (number, step) = (PayloadFormat::offered(peer).payload_type, i64::from(peer.clock_rate() / 50));
     move || {
         for payload in &payloads {
             let packet = writer.packet(false, number, RtpTimestamp(0).plus(step * i64::from(n)), payload);

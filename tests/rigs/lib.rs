@@ -24,6 +24,7 @@ pub mod injector;
 pub mod libopus;
 #[allow(unsafe_code)]
 pub mod libspeex;
+pub mod media;
 pub mod nellymoser;
 pub mod network;
 pub mod ogg;
