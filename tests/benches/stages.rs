@@ -151,14 +151,7 @@ fn codecs(criterion: &mut Criterion) {
     group(criterion, "encode-speex-nb-q8", &mut [("ours", &mut encode_ours), ("libspeex", &mut encode_theirs)]);
 
     let mut encoder = libopus::Encoder::new(16_000, 24_000, 10);
-    let opus: Vec<Vec<u8>> = pcm
-        .chunks_exact(320)
-        .map(|frame| {
-            let mut packet = Vec::new();
-            encoder.encode(frame, &mut packet);
-            packet
-        })
-        .collect();
+    let opus: Vec<Vec<u8>> = pcm.chunks_exact(320).map(|frame| encoder.encode(frame)).collect();
     let (mut ours, mut out) = (Decoder::beside(Codec::Opus, Codec::SpeexWideband), Vec::new());
     let (mut theirs, mut theirs_out) = (libopus::Decoder::new(16_000), Vec::new());
     let mut decode_ours = || {

@@ -8,6 +8,7 @@
 
 use crate::place::{HERE, gateway};
 use gateway_tests::audio;
+use gateway_tests::gateway::Gateway;
 use gateway_tests::network::Chance;
 use gateway_tests::phone::{Login, Phone};
 use gateway_tests::rtp::RtpPeer;
@@ -15,6 +16,7 @@ use gateway_tests::sdp::AudioSdp;
 use gateway_tests::sip_peer::SipPeer;
 use gateway_tests::tools::{Scratch, run};
 use gateway_tests::voice::PhoneVoice;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 const FORMATS: &[(u8, &str)] = &[(0, "PCMU/8000"), (13, "CN/8000")];
@@ -69,22 +71,39 @@ fn described_by_ffmpeg(pcm: &[i16]) -> Vec<Vec<u8>> {
     std::fs::read(to).unwrap().chunks_exact(11).map(<[u8]>::to_vec).collect()
 }
 
+/// A call of a phone with a peer of PCMU and comfort noise.
+struct Talk {
+    phone: Phone,
+    rtp: RtpPeer,
+    /// Where the gateway hears the peer.
+    to: SocketAddr,
+    _bob: SipPeer,
+    _gateway: Gateway,
+}
+
+impl Talk {
+    async fn begin() -> Self {
+        let gateway = gateway().await;
+        let mut bob = SipPeer::bind(HERE).await;
+        let mut phone = Phone::connected(gateway.rtmp, Login::anonymous("alice@198.18.0.1")).await;
+        phone.invite(&bob.uri("bob"), &[]).await;
+        let dialog = bob.incoming().await;
+        let rtp = RtpPeer::bind(HERE).await;
+        bob.answer(&dialog, &AudioSdp::new(rtp.address(), FORMATS)).await;
+        phone.expect("accepted").await;
+        phone.start_media().await;
+        Self { phone, rtp, to: dialog.rtp(), _bob: bob, _gateway: gateway }
+    }
+}
+
 /// The phone speaks from a room, and pauses: what ffmpeg makes of the packets that describe the pause.
 async fn pause_heard_by_ffmpeg(pole: f64) {
-    let gateway = gateway().await;
-    let mut bob = SipPeer::bind(HERE).await;
-    let mut phone = Phone::connected(gateway.rtmp, Login::anonymous("alice@198.18.0.1")).await;
-    phone.invite(&bob.uri("bob"), &[]).await;
-    let dialog = bob.incoming().await;
-    let rtp = RtpPeer::bind(HERE).await;
-    bob.answer(&dialog, &AudioSdp::new(rtp.address(), FORMATS)).await;
-    phone.expect("accepted").await;
-    phone.start_media().await;
+    let talk = Talk::begin().await;
     let noise = room(pole, 3);
-    phone.speak(&PhoneVoice::Pcmu.bodies(&noise, 0)).await;
-    rtp.wait_for(NOISE, Duration::from_secs(2)).await;
+    talk.phone.speak(&PhoneVoice::Pcmu.bodies(&noise, 0)).await;
+    talk.rtp.wait_for(NOISE, Duration::from_secs(2)).await;
     tokio::time::sleep(Duration::from_millis(1000)).await;
-    let all = rtp.seen().into_iter().filter(|packet| packet.payload_type == NOISE);
+    let all = talk.rtp.seen().into_iter().filter(|packet| packet.payload_type == NOISE);
     let payloads: Vec<Vec<u8>> = all.map(|packet| packet.payload).collect();
     assert!((2..=6).contains(&payloads.len()), "a description each 400 ms, not {}", payloads.len());
     let last = payloads.last().unwrap();
@@ -107,28 +126,20 @@ async fn ffmpeg_makes_of_the_gateways_comfort_noise_the_hiss_of_the_phones_room(
 
 /// ffmpeg describes a room: the phone hears it.
 async fn rooms_of_ffmpeg_are_heard(pole: f64) {
-    let gateway = gateway().await;
-    let mut bob = SipPeer::bind(HERE).await;
-    let mut phone = Phone::connected(gateway.rtmp, Login::anonymous("alice@198.18.0.1")).await;
-    phone.invite(&bob.uri("bob"), &[]).await;
-    let dialog = bob.incoming().await;
-    let rtp = RtpPeer::bind(HERE).await;
-    bob.answer(&dialog, &AudioSdp::new(rtp.address(), FORMATS)).await;
-    phone.expect("accepted").await;
-    phone.start_media().await;
+    let mut talk = Talk::begin().await;
     let noise = room(pole, 4);
     let described = described_by_ffmpeg(&noise);
     let spoken = PhoneVoice::Pcmu.frames(&audio::tone(8000, 440.0, 0.4, 8000.0), 0);
-    rtp.play(dialog.rtp(), 0, 160, &spoken).await;
+    talk.rtp.play(talk.to, 0, 160, &spoken).await;
     let mut tick = tokio::time::interval(Duration::from_millis(80));
     for payload in described {
         tick.tick().await;
-        rtp.send(dialog.rtp(), NOISE, false, 640, &payload).await;
+        talk.rtp.send(talk.to, NOISE, false, 640, &payload).await;
     }
-    let stats = phone.stats().await;
+    let stats = talk.phone.stats().await;
     let count = |name| stats.get_number(name);
     assert_eq!((count("lost"), count("concealedMs")), (Some(0.0), Some(0.0)), "a pause is no loss");
-    let (rate, heard) = phone.heard_pcm();
+    let (rate, heard) = talk.phone.heard_pcm();
     assert_eq!(rate, 16_000);
     let heard = audio::halve(&heard);
     assert!(heard.len() > 8000 * 4, "{} samples", heard.len());

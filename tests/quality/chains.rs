@@ -81,14 +81,13 @@ fn packets(codec: Codec, pcm: &[i16]) -> Vec<Vec<u8>> {
     let frames = pcm.chunks_exact(rate_of(codec).samples_in_ms(20));
     if codec == Codec::Opus {
         let mut encoder = libopus::Encoder::new(rate_of(codec).hz(), 24_000, 10);
-        return frames.map(|frame| packet(|packet| encoder.encode(frame, packet))).collect();
+        return frames.map(|frame| encoder.encode(frame)).collect();
     }
     let mut encoder = Encoder::new(codec);
-    frames.map(|frame| packet(|packet| encoder.encode(frame, packet).expect("a whole frame"))).collect()
-}
-
-fn packet(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-    let mut packet = Vec::new();
-    write(&mut packet);
-    packet
+    let encode = |frame| {
+        let mut packet = Vec::new();
+        encoder.encode(frame, &mut packet).expect("a whole frame");
+        packet
+    };
+    frames.map(encode).collect()
 }

@@ -136,8 +136,8 @@ impl Encoder {
     ///
     /// # Panics
     /// When it is no length of a frame.
-    pub fn encode(&mut self, pcm: &[i16], packet: &mut Vec<u8>) {
-        packet.resize(1275, 0);
+    pub fn encode(&mut self, pcm: &[i16]) -> Vec<u8> {
+        let mut packet = vec![0; 1275];
         // SAFETY: the state is alive, `pcm` holds as many samples as we say, `packet` has as much room.
         let written = unsafe {
             let (samples, room) = (pcm.len() as c_int, packet.len() as i32);
@@ -145,6 +145,7 @@ impl Encoder {
         };
         assert!(written > 0, "libopus encodes a whole frame: {written}");
         packet.truncate(written as usize);
+        packet
     }
 }
 
@@ -163,14 +164,7 @@ mod tests {
     fn speech_comes_back_and_a_lost_packet_is_told_by_the_next() {
         let tone: Vec<i16> = (0..16_000).map(|n| ((f64::from(n) * 0.08).sin() * 8000.0) as i16).collect();
         let (mut encoder, mut decoder) = (Encoder::new(16_000, 24_000, 10), Decoder::new(16_000));
-        let packets: Vec<Vec<u8>> = tone
-            .chunks_exact(320)
-            .map(|frame| {
-                let mut packet = Vec::new();
-                encoder.encode(frame, &mut packet);
-                packet
-            })
-            .collect();
+        let packets: Vec<Vec<u8>> = tone.chunks_exact(320).map(|frame| encoder.encode(frame)).collect();
         let mut out = Vec::new();
         for packet in &packets[..40] {
             decoder.decode(packet, &mut out);

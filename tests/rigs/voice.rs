@@ -63,12 +63,7 @@ impl PhoneVoice {
 
 fn opus_packets<'a>(frames: impl Iterator<Item = &'a [i16]>) -> Vec<Vec<u8>> {
     let mut encoder = libopus::Encoder::new(16_000, OPUS_BITRATE, 0);
-    let encode = |frame| {
-        let mut packet = Vec::new();
-        encoder.encode(frame, &mut packet);
-        packet
-    };
-    frames.map(encode).collect()
+    frames.map(|frame| encoder.encode(frame)).collect()
 }
 
 fn speex_frames(mode: Mode, pcm: &[i16], quality: u8) -> Vec<Vec<u8>> {
