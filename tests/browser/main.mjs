@@ -1,6 +1,6 @@
 /**
  * Runs the tests one after another and counts. Every module beside this one that exports `tests`, an object of functions by
- * sentence, is taken; a test fails by throwing. It is given a kit:
+ * sentence, is taken; a test fails by throwing, twice. It is given a kit:
  *
  *   browser, gateway, url   Chromium, the running gateway (rig.mjs) and its page
  *   track(opened)           what openPage() gave: closed afterwards, and its faults shown
@@ -35,8 +35,9 @@ const gateway = await startGateway().catch((error) => {
   process.exit(1);
 });
 const browser = await startBrowser();
-let passed = 0, failed = 0;
-for (const [name, test] of (await everyTest()).filter(([name]) => name.includes(wanted))) {
+
+/** Runs one test; what went wrong, as text, or null. */
+async function run(name, test) {
   const pages = [];
   const notes = [];
   const began = Date.now();
@@ -46,18 +47,36 @@ for (const [name, test] of (await everyTest()).filter(([name]) => name.includes(
       note: (text) => notes.push(text),
       shot: async (page, title) => { if (process.env.SHOTS) await page.screenshot({ path: `${process.env.SHOTS}/${title}.png` }); },
     });
-    passed++;
     console.log(`ok      ${name} (${((Date.now() - began) / 1000).toFixed(1)} s)${notes.length ? `  [${notes.join('; ')}]` : ''}`);
+    return null;
   } catch (error) {
-    failed++;
-    console.log(`FAILED  ${name}\n        ${String(error.stack ?? error).split('\n').slice(0, 6).join('\n        ')}`);
-    if (notes.length) console.log(`        [${notes.join('; ')}]`);
-    for (const { faults } of pages) if (faults?.length) console.log('        page:', faults.slice(0, 5).join('\n        '));
-    if (process.env.SHOTS && pages[0]) await pages[0].page.screenshot({ path: `${process.env.SHOTS}/FAILED-${failed}.png` }).catch(() => {});
+    const lines = String(error.stack ?? error).split('\n').slice(0, 6);
+    if (notes.length) lines.push(`[${notes.join('; ')}]`);
+    for (const { faults } of pages) if (faults?.length) lines.push('page:', ...faults.slice(0, 5));
+    if (process.env.SHOTS && pages[0]) await pages[0].page.screenshot({ path: `${process.env.SHOTS}/FAILED-${name.replace(/\W+/g, '-')}.png` }).catch(() => {});
+    return lines.join('\n        ');
+  } finally {
+    for (const { context } of pages) await context.close().catch(() => {});
   }
-  for (const { context } of pages) await context.close().catch(() => {});
+}
+
+let passed = 0, failed = 0, flaky = 0;
+for (const [name, test] of (await everyTest()).filter(([name]) => name.includes(wanted))) {
+  let fault = await run(name, test);
+  if (fault) {
+    // Calls run in real time: a machine that stands still for a tenth of a second is heard.
+    console.log(`again   ${name}\n        ${fault}`);
+    fault = await run(name, test);
+    if (!fault) flaky++;
+  }
+  if (fault) {
+    failed++;
+    console.log(`FAILED  ${name}\n        ${fault}`);
+  } else {
+    passed++;
+  }
 }
 await browser.close();
 gateway.stop();
-console.log(`\n${passed} passed, ${failed} failed`);
+console.log(`\n${passed} passed, ${failed} failed${flaky ? `, ${flaky} flaky` : ''}`);
 process.exit(failed || !passed ? 1 : 0);
