@@ -101,14 +101,26 @@ fn is_pause(packet: &[u8]) -> bool {
 /// A decoder of one channel. What is missing is concealed by [`Concealer`], not by libopus: the translation of libopus
 /// 1.3.1's concealment (`silk_PLC_conceal` of unsafe-libopus 0.2.0) takes the lower bound of 16 bits for 32768, so that
 /// every sample comes out as 32767, and leaves that in the decoder's memory.
+///
+/// ```text
+/// heard     | k | invented | redundancy of k+3 | k+3 |       what is invented leads over to what is known behind it
+/// memory    | k |    k     |        k+2        | k+3 |
+/// ```
 pub struct OpusDecoder {
     state: NonNull<unsafe_libopus::OpusDecoder>,
     rate: SampleRate,
     concealer: Concealer,
     /// The last packet that was heard.
     last: Vec<u8>,
+    ahead: Option<Ahead>,
     /// What nobody is to hear.
     unheard: Vec<i16>,
+}
+
+/// A packet behind a gap, decoded before its turn so that the gap can lead over to it.
+struct Ahead {
+    packet: Vec<u8>,
+    pcm: Vec<i16>,
 }
 
 // SAFETY: the state is plain memory that only this value points to; nothing in it is bound to a thread.
@@ -124,7 +136,8 @@ impl OpusDecoder {
         // SAFETY: `error` outlives the call, which allocates the state and says null if it cannot be made.
         let state = unsafe { unsafe_libopus::opus_decoder_create(rate.hz() as i32, 1, &mut error) };
         let state = NonNull::new(state).expect("8, 16 and 48 kHz of one channel are always possible");
-        Self { state, rate, concealer: Concealer::new(rate), last: Vec::new(), unheard: Vec::new() }
+        let (last, unheard) = (Vec::new(), Vec::new());
+        Self { state, rate, concealer: Concealer::new(rate), last, ahead: None, unheard }
     }
 
     /// Samples a second that come out.
@@ -142,7 +155,12 @@ impl OpusDecoder {
             self.concealer.conceal(samples as usize, out);
             return Ok(());
         }
-        self.hear(packet, samples as usize, false, out)?;
+        let start = out.len();
+        match self.ahead.take() {
+            Some(ahead) if ahead.packet == packet => out.extend(ahead.pcm),
+            _ => self.run(packet, samples as usize, false, out)?,
+        }
+        self.concealer.heard(&mut out[start..]);
         self.last.clear();
         self.last.extend_from_slice(packet);
         Ok(())
@@ -152,23 +170,36 @@ impl OpusDecoder {
     /// behind, if it has some.
     pub fn conceal(&mut self, samples: usize, next: Option<&[u8]>, out: &mut Vec<i16>) {
         let samples = samples.min(self.rate.samples_in_ms(LONGEST_MS));
-        let told =
-            next.filter(|packet| packet.len() <= MAX_OPUS_PACKET_BYTES && has_redundancy(packet)).and_then(|packet| {
-                let length = packet_length(packet).ok()? / (48_000 / self.rate.hz());
-                Some((packet, length as usize)).filter(|_| length as usize <= samples)
-            });
-        let Some((packet, length)) = told else { return self.invent(samples, out) };
-        self.invent(samples - length, out);
-        if self.hear(packet, length, true, out).is_err() {
-            self.concealer.conceal(length, out);
+        self.ahead = None;
+        let next = next.filter(|packet| packet.len() <= MAX_OPUS_PACKET_BYTES && !is_pause(packet));
+        let Some((next, length)) = next.and_then(|next| Some((next, self.samples_of(next)?))) else {
+            self.concealer.conceal(samples, out);
+            return self.age(samples);
+        };
+        let told = if has_redundancy(next) && length <= samples { length } else { 0 };
+        self.age(samples - told);
+        let mut pcm = Vec::new();
+        // What cannot be decoded leaves nothing to lead over to.
+        let _ = self.run(next, length, told > 0, &mut pcm);
+        if told > 0 && pcm.len() == told {
+            if samples > told {
+                self.concealer.bridge(samples - told, &pcm, out);
+            }
+            self.concealer.heard(&mut pcm);
+            out.append(&mut pcm);
+        } else {
+            self.concealer.bridge(samples, &pcm, out);
+            self.ahead = (pcm.len() == length).then(|| Ahead { packet: next.to_vec(), pcm });
         }
     }
 
-    /// Conceals. The decoder hears its last packet again meanwhile, so that its memory is as old as the sound.
-    fn invent(&mut self, samples: usize, out: &mut Vec<i16>) {
-        self.concealer.conceal(samples, out);
-        let Ok(length) = packet_length(&self.last) else { return };
-        let length = (length / (48_000 / self.rate.hz())) as usize;
+    fn samples_of(&self, packet: &[u8]) -> Option<usize> {
+        packet_length(packet).ok().map(|length| (length / (48_000 / self.rate.hz())) as usize)
+    }
+
+    /// The decoder hears its last packet again, so that its memory is as old as the sound.
+    fn age(&mut self, samples: usize) {
+        let Some(length) = self.samples_of(&self.last) else { return };
         let (last, mut unheard) = (std::mem::take(&mut self.last), std::mem::take(&mut self.unheard));
         for _ in 0..samples / length {
             unheard.clear();
@@ -176,14 +207,6 @@ impl OpusDecoder {
             let _ = self.run(&last, length, false, &mut unheard);
         }
         (self.last, self.unheard) = (last, unheard);
-    }
-
-    /// Decodes, and blends the beginning into what was invented before it.
-    fn hear(&mut self, packet: &[u8], samples: usize, redundancy: bool, out: &mut Vec<i16>) -> Result<(), CodecError> {
-        let start = out.len();
-        self.run(packet, samples, redundancy, out)?;
-        self.concealer.heard(&mut out[start..]);
-        Ok(())
     }
 
     fn run(&mut self, packet: &[u8], samples: usize, redundancy: bool, out: &mut Vec<i16>) -> Result<(), CodecError> {
@@ -204,6 +227,7 @@ impl OpusDecoder {
     pub fn reset(&mut self) {
         self.concealer = Concealer::new(self.rate);
         self.last.clear();
+        self.ahead = None;
         // SAFETY: the state is alive and ours alone; this request takes no argument.
         unsafe {
             unsafe_libopus::opus_decoder_ctl_impl(
@@ -396,6 +420,27 @@ mod tests {
         let distance = |redundancy| band_distance_db(&speech, &heard(redundancy)[delay..], rate);
         let (with, without) = (distance(true), distance(false));
         assert!(with < without - 0.3, "{with:.2} dB with, {without:.2} dB without");
+    }
+
+    #[test]
+    fn the_packet_behind_a_gap_is_led_over_to_and_decoded_once() {
+        let rate = SampleRate::Hz16000;
+        let packets = packets(rate, &OpusWishes::default(), &voice(rate, 2000, 4), 20);
+        let heard = |lead: bool| {
+            let (mut decoder, mut out) = (OpusDecoder::new(rate), Vec::new());
+            for (n, packet) in packets.iter().enumerate() {
+                match packets.get(n + 1) {
+                    Some(next) if n == 50 => decoder.conceal(320, lead.then_some(&next[..]), &mut out),
+                    _ => decoder.decode(packet, &mut out).unwrap(),
+                }
+            }
+            assert_eq!(out.len(), 320 * packets.len());
+            out
+        };
+        let (led, left) = (heard(true), heard(false));
+        assert_ne!(led[50 * 320..51 * 320], left[50 * 320..51 * 320], "what is invented knows what follows");
+        let blended = rate.samples_in_ms(20) / 8;
+        assert_eq!(led[51 * 320 + blended..], left[51 * 320 + blended..], "the memory is that of one decoding");
     }
 
     #[test]
