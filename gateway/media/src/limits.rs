@@ -49,8 +49,11 @@ pub const UPLINK_LATE: Duration = Duration::from_millis(2);
 pub const UPLINK_STRAY: Duration = Duration::from_millis(5);
 /// Uplink: a driver that was held up for longer has stalled: what it finds counts as late like any other.
 pub const UPLINK_HELD_UP: Duration = Duration::from_millis(100);
-/// Uplink: after this long without audio that was due the time is filled with comfort noise.
-pub const UPLINK_PATIENCE: Duration = Duration::from_millis(40);
+/// Uplink: the schedule is moved back by no more than this in all without a hole in the timestamps: half of a usual receiver's buffer.
+pub const UPLINK_SLIP: Duration = Duration::from_millis(40);
+/// Uplink: after this long without audio that was due the time is filled with comfort noise. Longer than a station of Wi-Fi sleeps
+/// (beacons come each 102.4 ms), or TCP takes to send again what was lost on a short way.
+pub const UPLINK_PATIENCE: Duration = Duration::from_millis(120);
 /// Uplink: for so long comfort noise flows like audio.
 pub const UPLINK_FILL: Duration = Duration::from_secs(10);
 /// Uplink: how often comfort noise is described to a peer that makes it by itself (RFC 3389).
@@ -60,6 +63,9 @@ pub const UPLINK_DESCRIBE: Duration = Duration::from_millis(400);
 pub const UPLINK_KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// Uplink: after the delay grew it is left as it is for this long.
 pub const UPLINK_SETTLE: Duration = Duration::from_secs(1);
+/// Uplink: quiet that lasted this long is a pause between words: there the delay may change. A shorter one is the closing of a
+/// consonant, after which a shift is heard.
+pub const UPLINK_PAUSE: Duration = Duration::from_millis(100);
 /// Uplink: so long quiet is waited for to leave it out; then the rest of the delay is taken back by sending faster.
 pub const UPLINK_WAIT_FOR_QUIET: Duration = Duration::from_secs(5);
 /// Uplink: delay beyond what is needed that is let be.
@@ -68,6 +74,10 @@ pub const UPLINK_SLACK: Duration = Duration::from_millis(5);
 pub const UPLINK_BLOCK: Duration = Duration::from_millis(500);
 /// and of so many: ten seconds.
 pub const UPLINK_BLOCKS: usize = 20;
+/// Uplink: deliveries that come this late,
+pub const UPLINK_UNREST: Duration = Duration::from_millis(40);
+/// three times within this long, are waited for at once.
+pub const UPLINK_UNREST_WITHIN: Duration = Duration::from_millis(500);
 /// Uplink: RTMP timestamps that stray less than this from the samples counted are taken as jitter of the phone's clock.
 pub const UPLINK_GAP: Duration = Duration::from_millis(40);
 /// Uplink: a step from here on is silence at once; a smaller one only if the messages behind it agree.

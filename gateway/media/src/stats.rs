@@ -36,6 +36,9 @@ pub struct UplinkStats {
     pub filled_frames: u64,
     /// How long audio waits here that the phone's network delivers without delay.
     pub delay: Duration,
+    /// How much later in the stream audio stands than on the phone's timeline: noise that went before it, less what was left
+    /// out. Milliseconds.
+    pub shift_ms: i64,
     /// Digits sent.
     pub digits: u64,
 }

@@ -289,7 +289,7 @@ impl Uplink {
     }
 
     fn send_unit(&mut self, popped: Popped<Unit>, send: &mut impl FnMut(Bytes)) {
-        let Popped { at, mut unit, skipped } = popped;
+        let Popped { at, mut unit, skipped, repeated } = popped;
         if let Some(skipped) = skipped {
             unit.blend_in(&skipped);
             self.pool.take_back(skipped);
@@ -301,6 +301,10 @@ impl Uplink {
                 unit.fade_in();
             }
             self.add(at, &unit, send);
+            if let Some(at) = repeated {
+                unit.spurt = false;
+                self.add(at, &unit, send);
+            }
         }
         self.pool.take_back(unit);
     }
@@ -397,7 +401,7 @@ impl Uplink {
 
     /// Counters.
     pub fn stats(&self) -> UplinkStats {
-        UplinkStats { delay: self.pacer.delay(), ..self.stats }
+        UplinkStats { delay: self.pacer.delay(), shift_ms: self.pacer.shift().to_ms(), ..self.stats }
     }
 
     /// Where in the stream this moment lies.

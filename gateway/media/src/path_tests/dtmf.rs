@@ -86,7 +86,7 @@ fn a_silent_phone_is_noise_again_after_a_hold_and_its_digits_too() {
     let packets = rig.rtp();
     let count = |from: f64, to: f64| packets.iter().filter(|(at, _)| (from..to).contains(at)).count();
     assert_eq!(count(2010.0, 3000.0), 0, "on hold");
-    assert!(count(3000.0, 4000.0) >= 45, "{}", count(3000.0, 4000.0));
+    assert!(count(3000.0, 4000.0) >= 43, "{}", count(3000.0, 4000.0));
     assert!(count(4200.0, 5000.0) >= 35, "{}", count(4200.0, 5000.0));
     for pair in packets.windows(2) {
         assert!(pair[1].1.timestamp.distance_from(pair[0].1.timestamp) >= 0);

@@ -96,9 +96,9 @@ fn over_written_down_networks_the_peer_is_heard_soon_and_nearly_whole() {
 #[test]
 fn over_the_same_networks_by_tcp_the_phone_is_heard_evenly_and_nearly_whole() {
     for (name, trace, lost, delay) in [
-        ("wifi", WIFI, 0.01, 190),
-        ("mobile", MOBILE, 0.015, 260),
-        ("gilbert", GILBERT, 0.01, 330),
+        ("wifi", WIFI, 0.005, 130),
+        ("mobile", MOBILE, 0.01, 130),
+        ("gilbert", GILBERT, 0.005, 130),
         ("umts", UMTS, 0.07, 220),
     ] {
         let fates = fates(trace);
@@ -133,9 +133,10 @@ fn over_the_same_networks_by_tcp_the_phone_is_heard_evenly_and_nearly_whole() {
             let step = pair[1].0 - pair[0].0 - ticks / 8.0;
             transit += step;
             uneven += (step.abs() > 2.5) as usize;
-            assert!(transit.abs() < 60.0, "{name}: {transit} ms off at {}", pair[0].0);
+            // What may not come again leaves at once.
+            assert!(transit.abs() < 121.0, "{name}: {transit} ms off at {}", pair[0].0);
         }
-        assert!(uneven <= 40, "{name}: {uneven} packets not on the media clock");
+        assert!(uneven <= 60, "{name}: {uneven} packets not on the media clock");
     }
 }
 

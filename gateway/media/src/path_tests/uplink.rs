@@ -154,13 +154,13 @@ fn a_pause_of_the_phone_is_noise_and_what_follows_is_in_its_time_with_a_marker()
         let packets = rig.rtp();
         let markers: Vec<_> = (0..packets.len()).filter(|&n| packets[n].1.marker).collect();
         let noise = packets.len() - 100;
-        assert!((146..=150).contains(&noise), "{noise} packets of noise");
+        assert!((142..=146).contains(&noise), "{noise} packets of noise");
         assert_eq!(markers, [0, 50 + noise]);
         for (at, packet) in &packets {
             let sampled = packet.timestamp.distance_from(packets[0].1.timestamp) as f64 / step as f64 * 20.0;
             assert!((at - sampled).abs() < 2.5, "sent {at}, sampled {sampled}");
         }
-        assert!(packets.windows(2).all(|pair| pair[1].0 - pair[0].0 < 60.5));
+        assert!(packets.windows(2).all(|pair| pair[1].0 - pair[0].0 < 140.5));
         let heard = rig.heard_by_peer(peer);
         let rate = peer.sample_rate();
         let pause = rms(&heard[rate.samples_in_ms(1200)..rate.samples_in_ms(3800)]);
@@ -325,7 +325,9 @@ fn a_phone_whose_network_jitters_keeps_its_speech_whole_and_gets_its_delay_back_
                 let step = pair[1].0 - pair[0].0 - 1000.0 * ticks / peer.clock_rate() as f64;
                 jitter += (step.abs() - jitter) / 16.0;
                 transit += step;
-                assert!(jitter < 4.0 && transit < 60.0, "jitter {jitter} ms, {transit} ms late at {}", pair[0].0);
+                // Until it is known that lateness comes again, it leaves at once.
+                let most = if pair[0].0 < 7000.0 { 12.0 } else { 4.0 };
+                assert!(jitter < most && transit < 121.0, "jitter {jitter} ms, {transit} ms late at {}", pair[0].0);
             }
             assert!(jitter < 0.5, "{jitter} ms in the end");
         }
@@ -349,7 +351,7 @@ fn a_stall_is_heard_as_noise_every_twenty_milliseconds_and_afterwards_the_voice_
         }
         let packets = rig.rtp();
         let widest = packets.windows(2).map(|pair| pair[1].0 - pair[0].0).fold(0.0, f64::max);
-        assert!(widest <= 62.0, "{widest} ms without a packet");
+        assert!(widest <= 142.0, "{widest} ms without a packet");
         assert!(delay_after.iter().all(|delay| *delay <= 21), "{delay_after:?}");
         let stats = rig.path.stats().uplink;
         assert!((240..=250).contains(&stats.dropped_frames), "{}", stats.dropped_frames);
@@ -413,7 +415,7 @@ fn what_does_not_fill_a_packet_is_sent_when_the_phone_falls_silent() {
             let timestamp_ms = 20 * n as u32;
             rig.feed(epoch() + ms(timestamp_ms as f64), Input::PhoneAudio { timestamp_ms, body });
         }
-        rig.advance(epoch() + ms(1050.0));
+        rig.advance(epoch() + ms(1130.0));
         let packets = rig.rtp();
         assert_eq!(packets.len(), 17, "{peer:?}");
         assert_eq!(packets[15].1.payload.len(), whole);
@@ -453,7 +455,7 @@ fn what_the_driver_is_late_by_itself_is_neither_waited_for_nor_filled_with_noise
         assert!(in_time >= 1500 - 30 * held_up.div_ceil(20) as usize, "{held_up} ms: {in_time} in time");
     }
     let stats = through_a_driver_that_is_held_up(80, false).path.stats().uplink;
-    assert!(stats.filled_frames > 0 && stats.delay > ms(30.0), "what the network is late is: {stats:?}");
+    assert!(stats.delay > ms(30.0), "what the network is late is: {stats:?}");
 }
 
 #[test]

@@ -5,13 +5,16 @@
 //! blocks    [ 0 ][ 80 ][ 0 ][ 95 ][ 5 ][ 90 ]      the largest of each half second
 //! needed      90                                    what came at least twice in ten seconds
 //! ```
-//! A delay that is held for what happened once would be paid for in vain: the second largest block counts. Nor is it held for a few
+//! A delay that is held for what happened once would be paid for in vain: the second largest block counts; but the largest of the last
+//! two at the start, and while late deliveries follow one another closely. Nor is it held for a few
 //! milliseconds that one frame in ten or fewer comes late: threads are not always scheduled at once, and the receiver's buffer takes that.
 
 use std::time::{Duration, Instant};
 
 use crate::{
-    limits::{UPLINK_BLOCK, UPLINK_BLOCKS, UPLINK_LATE, UPLINK_MAX_DELAY, UPLINK_STRAY},
+    limits::{
+        UPLINK_BLOCK, UPLINK_BLOCKS, UPLINK_LATE, UPLINK_MAX_DELAY, UPLINK_STRAY, UPLINK_UNREST, UPLINK_UNREST_WITHIN,
+    },
     media_time::MediaTime,
 };
 
@@ -19,6 +22,8 @@ use crate::{
 const BASE_SPAN: Duration = Duration::from_secs(5);
 /// What a stall held back comes within this; it says nothing about jitter.
 const BACKLOG: Duration = Duration::from_millis(200);
+/// What comes so soon after one another came at once.
+const AT_ONCE: Duration = Duration::from_millis(5);
 /// The lateness that nine frames of ten do not exceed is followed by such steps, microseconds: 9 up for 1 down.
 const STEP_US: i64 = 20;
 
@@ -29,12 +34,16 @@ pub(super) struct Delivery {
     blocks: [MediaTime; UPLINK_BLOCKS],
     current: usize,
     block_ends: Option<Instant>,
+    /// The first stretch is over.
+    turned: bool,
     ignore_until: Option<Instant>,
     needed: MediaTime,
     /// The phone's messages alone make units come so far apart from their places.
     spread: MediaTime,
     /// Nine frames of ten are not later, microseconds.
     usual_us: i64,
+    /// The last late deliveries, the newest first; what comes at once is one.
+    late: [Option<Instant>; 3],
 }
 
 /// The earliest that audio comes: arrivals less places, at their least.
@@ -64,7 +73,33 @@ impl Delivery {
         let late = offset(base.origin, came, place) - base.offset();
         let above = late.to_clock(1_000_000) > self.usual_us;
         self.usual_us = (self.usual_us + if above { 9 * STEP_US } else { -STEP_US }).max(0);
+        let anew = self.late[0].is_none_or(|then| now.saturating_duration_since(then) > AT_ONCE);
+        if anew && late > MediaTime::from_duration(UPLINK_UNREST) {
+            self.late = [Some(now), self.late[0], self.late[1]];
+        }
         self.count(now, late);
+    }
+
+    /// Whether lateness is to be waited for at once, if it is [needed](Self::needed): late deliveries follow one another closely, or nothing
+    /// else is known.
+    pub(super) fn is_restless(&self, now: Instant) -> bool {
+        let recent = |at: Instant| now.saturating_duration_since(at) < UPLINK_UNREST_WITHIN;
+        self.is_new() || self.late[2].is_some_and(recent)
+    }
+
+    fn was_restless(&self) -> bool {
+        matches!((self.late[0], self.late[2]), (Some(newest), Some(third)) if newest - third < UPLINK_UNREST_WITHIN)
+    }
+
+    /// In the first stretch.
+    fn is_new(&self) -> bool {
+        !self.turned
+    }
+
+    /// Of this stretch and the one before.
+    fn latest_largest(&self) -> MediaTime {
+        let before = (self.current + UPLINK_BLOCKS - 1) % UPLINK_BLOCKS;
+        self.needed.max(self.blocks[self.current]).max(self.blocks[before])
     }
 
     fn count(&mut self, now: Instant, late: MediaTime) {
@@ -90,7 +125,7 @@ impl Delivery {
             self.blocks[self.current] = MediaTime::ZERO;
             ends += UPLINK_BLOCK;
         }
-        self.block_ends = Some(ends);
+        (self.block_ends, self.turned) = (Some(ends), true);
         self.needed = self.second_largest();
     }
 
@@ -110,8 +145,8 @@ impl Delivery {
 
     /// The delay that fits: what lateness came at least twice lately.
     pub(super) fn needed(&self) -> MediaTime {
-        let seen =
-            if self.needed <= MediaTime::from_duration(self.tolerated()) { MediaTime::ZERO } else { self.needed };
+        let needed = if self.is_new() || self.was_restless() { self.latest_largest() } else { self.needed };
+        let seen = if needed <= MediaTime::from_duration(self.tolerated()) { MediaTime::ZERO } else { needed };
         seen.max(self.spread)
     }
 

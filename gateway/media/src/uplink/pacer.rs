@@ -1,21 +1,23 @@
 //! Releases audio on the media clock, whatever bursts TCP delivers it in.
 //!
 //! ```text
-//! arrival    aaaa        bbbb        cccc            stall              eeeeeeeeeeee  f  g  h
-//! departure  a a a a b b b b c c c c d d d    ~ ~ ~ ~ ~ ~ ~ ~ ~ (noise) e e e (cut)   f  g  h
+//! arrival    aaaa        bbbb        cccc       spike      dddd        stall              eeeeeeeeeeee  f  g  h
+//! departure  a a a a b b b b c c c c            (at once)  ddd d       ~ ~ ~ ~ ~ ~ ~ ~ ~ (noise)    e   f  g  h
 //! ```
 //! A unit's turn is its place in the stream plus a delay. The delay grows when it must and shrinks when it may:
 //!
 //! * Units cut from messages of another length than theirs come unevenly: a stream of such begins as much later as its latest
 //!   units will come.
-//! * A unit that comes up to [`UPLINK_PATIENCE`] after its turn leaves at once and moves the schedule back; by so much in all,
-//!   which the receiver's own buffer takes. Beyond that it goes behind a hole in the timestamps.
+//! * A unit that comes up to [`UPLINK_PATIENCE`] after its turn leaves at once: the receiver's buffer takes it or conceals better than
+//!   we could. What comes late again and again is waited for ([`Delivery::needed`]): up to [`UPLINK_SLIP`] in all the schedule moves
+//!   back, which the receiver's buffer takes; beyond that the delay grows in a pause between words, where quiet units are sent twice.
+//!   On a network of which nothing else is known or that does not rest it grows at once, behind a hole in the timestamps.
 //! * Late is what comes late, not what we find late: a driver that was held up holds up departures as well, so that no delay would
 //!   help against it. Such a unit leaves at once, and the schedule stays.
-//! * After that time without audio, noise is due ([`Pacer::fill`]), and audio that comes in spite of it goes behind.
-//! * What the deliveries of late do not need ([`Delivery::needed`]) is taken back: delay that noise made, in pauses and by
-//!   leaving out quiet units; a schedule that moved, or a fast clock of the phone's, by sending slightly faster. Nothing that
-//!   is heard is left out.
+//! * After that time without audio, noise is due ([`Pacer::fill`]). Audio that comes for the time that noise has filled is left out,
+//!   unless the network does not rest: then it goes behind.
+//! * What is not needed is taken back: delay that noise and repetition made, in pauses and by leaving out quiet units; a schedule that
+//!   moved, or a fast clock of the phone's, by sending slightly faster. Nothing that is heard is left out.
 //! * A backlog of more than [`UPLINK_STALL`] is no jitter: it is dropped at once, but for its end.
 
 use std::{
@@ -25,8 +27,8 @@ use std::{
 
 use crate::{
     limits::{
-        UPLINK_EARLY, UPLINK_FILL, UPLINK_KEEP_ALIVE, UPLINK_LATE, UPLINK_PATIENCE, UPLINK_SETTLE, UPLINK_SLACK,
-        UPLINK_STALL, UPLINK_WAIT_FOR_QUIET,
+        UPLINK_EARLY, UPLINK_FILL, UPLINK_KEEP_ALIVE, UPLINK_LATE, UPLINK_PATIENCE, UPLINK_PAUSE, UPLINK_SETTLE,
+        UPLINK_SLACK, UPLINK_SLIP, UPLINK_STALL, UPLINK_WAIT_FOR_QUIET,
     },
     media_time::MediaTime,
 };
@@ -68,6 +70,12 @@ pub(super) struct Pacer<T> {
     /// A backlog is being dropped.
     cutting: bool,
     dropped: u64,
+    /// When audio came again after noise, and its place.
+    resumed: Option<(Instant, MediaTime)>,
+    /// Since when the delay is too short.
+    short: Option<Instant>,
+    /// Quiet units in a row, as far as was looked.
+    quiet: MediaTime,
 }
 
 /// A unit that waits for its turn.
@@ -152,6 +160,9 @@ impl<T> Pacer<T> {
             wanted: None,
             cutting: false,
             dropped: 0,
+            resumed: None,
+            short: None,
+            quiet: MediaTime::ZERO,
         }
     }
 
@@ -190,6 +201,11 @@ impl<T> Pacer<T> {
         self.delivery.delay_of(anchor.turn_of(place), place - self.shift).to_duration()
     }
 
+    /// From the phone's timeline to that of the stream.
+    pub(super) fn shift(&self) -> MediaTime {
+        self.shift
+    }
+
     /// Empties the queue and fills nothing until audio comes again or [`Self::wake`]; the schedule stays.
     pub(super) fn clear(&mut self, unit: MediaTime) {
         self.queue.clear();
@@ -226,9 +242,13 @@ impl<T> Pacer<T> {
             None => self.begin(now, place),
         };
         if self.queue.is_empty() {
+            if self.is_old_backlog(now, anchor, place) {
+                self.dropped += 1;
+                return;
+            }
             self.make_room(now, came, anchor, place);
         }
-        self.filling = Filling::Patient;
+        (self.filling, self.resumed) = (Filling::Patient, None);
         self.queue.push_back(Queued { place, length, unit });
         self.cut();
         self.watch(now);
@@ -241,11 +261,24 @@ impl<T> Pacer<T> {
         anchor
     }
 
-    /// Audio comes after a while without: it goes behind what was sent meanwhile, and late audio moves the schedule.
-    fn make_room(&mut self, now: Instant, came: Instant, anchor: Anchor, place: MediaTime) {
-        if matches!(self.filling, Filling::Noise { .. } | Filling::Sparse { .. }) {
-            self.filled_until = self.filled_until.max(anchor.place_at(now));
+    /// Whether the unit's time was filled with noise because the network held the unit up. Such units come faster than they were
+    /// made; those of a phone that only paused, and did not count its pause, do not.
+    fn is_old_backlog(&mut self, now: Instant, anchor: Anchor, place: MediaTime) -> bool {
+        let is_noise = matches!(self.filling, Filling::Noise { .. } | Filling::Sparse { .. });
+        if !is_noise {
+            return false;
         }
+        // Described once in a while, or alone, noise sounds on.
+        self.filled_until = self.filled_until.max(anchor.place_at(now) - self.unit);
+        if self.delivery.is_restless(now) || self.filled_until - (place + self.shift) < SLACK {
+            return false;
+        }
+        let (since, first) = *self.resumed.get_or_insert((now, place));
+        place - first >= MediaTime::from_duration(now.saturating_duration_since(since) * 4 / 3)
+    }
+
+    /// Audio comes after a while without: it goes behind what was sent meanwhile, and lateness that comes again moves the schedule.
+    fn make_room(&mut self, now: Instant, came: Instant, anchor: Anchor, place: MediaTime) {
         let start = place + self.shift;
         if start < self.filled_until {
             self.go_behind(now, self.filled_until - start);
@@ -258,16 +291,25 @@ impl<T> Pacer<T> {
         let faded = self.slipped.map_or(Duration::ZERO, |then| now.saturating_duration_since(then) / SLIP_FADES);
         let slip = self.slip.saturating_sub(faded);
         // The receiver's buffer takes both, the slip and a stray frame.
-        let tolerated = self.delivery.tolerated().min(UPLINK_PATIENCE.saturating_sub(slip)).max(UPLINK_LATE);
-        if late > tolerated {
-            self.slip = slip;
-            if self.slip + late <= UPLINK_PATIENCE {
-                self.anchor = Some(Anchor { time: came, place: place + self.shift });
-                (self.slip, self.slipped) = (self.slip + late, Some(now));
-                self.raised(now);
-            } else {
-                self.go_behind(now, MediaTime::from_duration(late));
-            }
+        let tolerated = self.delivery.tolerated().min(UPLINK_SLIP.saturating_sub(slip)).max(UPLINK_LATE);
+        if late <= tolerated {
+            return;
+        }
+        self.slip = slip;
+        if late > UPLINK_PATIENCE {
+            return self.go_behind(now, MediaTime::from_duration(late));
+        }
+        let raise = late.min((self.delivery.needed() - self.delivery.delay_of(turn, place)).to_duration());
+        if raise < UPLINK_LATE {
+            return; // it may not come again
+        }
+        let in_vain = |since: Instant| now >= since + UPLINK_WAIT_FOR_QUIET;
+        if slip + raise <= UPLINK_SLIP {
+            self.anchor = Some(Anchor { time: turn + raise, place: place + self.shift });
+            (self.slip, self.slipped) = (slip + raise, Some(now));
+            self.raised(now);
+        } else if self.delivery.is_restless(now) || self.short.is_some_and(in_vain) {
+            self.go_behind(now, MediaTime::from_duration(raise));
         }
     }
 
@@ -317,8 +359,23 @@ impl<T> Pacer<T> {
         self.debt = (self.debt - time).max(MediaTime::ZERO);
     }
 
-    /// Decides what to take back.
+    /// By how much the delay is too short.
+    fn shortage(&self) -> MediaTime {
+        match (self.anchor, self.queue.front()) {
+            (Some(anchor), Some(first)) => {
+                self.delivery.needed() - self.delivery.delay_of(anchor.turn_of(first.place + self.shift), first.place)
+            }
+            _ => MediaTime::ZERO,
+        }
+    }
+
+    /// Decides what to take back, and whether to give.
     fn watch(&mut self, now: Instant) {
+        if self.shortage() >= self.unit {
+            self.short.get_or_insert(now);
+        } else {
+            self.short = None;
+        }
         let Some(settled) = self.settled else { return };
         if !self.slew.is_zero() || now < settled {
             return;
@@ -345,8 +402,11 @@ impl<T> Pacer<T> {
         if self.anchor?.turn_of(first.place + self.shift) > now + UPLINK_EARLY {
             return None;
         }
-        let may_skip = self.skips > 0 && self.queue.len() > 1;
-        let skipped = (may_skip && is_quiet(&first.unit)).then(|| {
+        let (skips, repeats) = (self.skips > 0, self.short.is_some());
+        self.quiet =
+            if (skips || repeats) && is_quiet(&first.unit) { self.quiet + first.length } else { MediaTime::ZERO };
+        let is_pause = self.quiet > MediaTime::from_duration(UPLINK_PAUSE);
+        let skipped = (is_pause && skips && self.queue.len() > 1).then(|| {
             self.skips -= 1;
             self.leave_out_front()
         });
@@ -359,7 +419,13 @@ impl<T> Pacer<T> {
             anchor.time = anchor.time.checked_sub(step).unwrap_or(anchor.time);
         }
         self.filled_until = at + length;
-        Some(Popped { at, unit, skipped: skipped.flatten() })
+        let repeated = (is_pause && repeats).then(|| {
+            self.short = None;
+            self.go_behind(now, length);
+            self.filled_until += length;
+            at + length
+        });
+        Some(Popped { at, unit, skipped: skipped.flatten(), repeated })
     }
 
     /// Noise, if it is due because no audio has come. `every` is how often it is wanted.
@@ -425,6 +491,8 @@ pub(super) struct Popped<T> {
     pub(super) unit: T,
     /// Left out in its favour.
     pub(super) skipped: Option<T>,
+    /// It is sent once more at this place: the delay grows.
+    pub(super) repeated: Option<MediaTime>,
 }
 
 #[cfg(test)]
@@ -557,6 +625,78 @@ mod tests {
                 assert!(measured < 2.0, "{measured} ms at frame {}", pair[0].0);
             }
         }
+    }
+
+    /// As [`run`], with every unit quiet whose number `is_quiet` says; returns place, number and departure in ms of what left.
+    fn run_with_pauses(
+        frames: usize,
+        is_quiet: impl Fn(usize) -> bool,
+        arrival_ms: impl Fn(usize) -> f64,
+    ) -> (Vec<(i64, usize, f64)>, Pacer<usize>) {
+        let mut pacer = Pacer::new(MediaTime::from_ms(20));
+        let mut left = Vec::new();
+        let mut pump = |pacer: &mut Pacer<usize>, now: Instant| {
+            let at = (now - epoch()).as_secs_f64() * 1000.0;
+            while let Some(popped) = pacer.pop(now, |n| is_quiet(*n)) {
+                let places = [Some(popped.at), popped.repeated];
+                left.extend(places.into_iter().flatten().map(|place| (place.to_ms(), popped.unit, at)));
+            }
+            while pacer.fill(now, ms(20.0)).is_some() {}
+        };
+        for n in 0..frames {
+            let now = epoch() + ms(arrival_ms(n));
+            while let Some(deadline) = pacer.deadline().filter(|deadline| *deadline < now) {
+                pump(&mut pacer, deadline);
+            }
+            pump(&mut pacer, now);
+            pacer.push(now, now, MediaTime::from_ms(20 * n as i64), MediaTime::from_ms(20), n);
+            pump(&mut pacer, now);
+        }
+        (left, pacer)
+    }
+
+    /// Nothing comes for `length` ms from each of `starts` on.
+    fn held(n: usize, starts: &[f64], length: f64) -> f64 {
+        let at = 20.0 * n as f64;
+        starts.iter().find(|start| (**start..**start + length).contains(&at)).map_or(at, |start| start + length)
+    }
+
+    #[test]
+    fn what_is_late_once_leaves_at_once_in_its_own_time_and_delays_nothing_else() {
+        for length in [30.0, 70.0, 105.0] {
+            let (left, pacer) = run_with_pauses(500, |_| false, |n| held(n, &[4000.0], length));
+            assert_eq!(left.len(), 500, "{length}");
+            for (place, n, at) in left {
+                assert_eq!(place, 20 * n as i64, "{length}");
+                assert!((at - held(n, &[4000.0], length)).abs() < 0.1, "{length}: frame {n} at {at}");
+            }
+            assert_eq!((pacer.shift(), pacer.dropped()), (MediaTime::ZERO, 0));
+        }
+    }
+
+    #[test]
+    fn what_is_late_again_is_waited_for_from_the_next_pause_on() {
+        // A pause of 400 ms from 6 s on; before it a consonant closes for 60 ms.
+        let is_quiet = |n: usize| (300..320).contains(&n) || (270..273).contains(&n);
+        let starts = [3000.0, 5000.0, 8000.0, 9000.0];
+        let (left, pacer) = run_with_pauses(500, is_quiet, |n| held(n, &starts, 100.0));
+        let twice: Vec<usize> = left.windows(2).filter(|pair| pair[0].1 == pair[1].1).map(|pair| pair[0].1).collect();
+        // The schedule has moved by 40 ms before.
+        assert!(twice.len() == 3 && twice.iter().all(|n| (305..320).contains(n)), "sent twice: {twice:?}");
+        assert_eq!((pacer.shift(), pacer.dropped()), (MediaTime::from_ms(60), 0));
+        let behind: Vec<_> = left.iter().filter(|(_, n, _)| *n > 320).collect();
+        let uneven = behind.windows(2).filter(|pair| (pair[1].2 - pair[0].2 - 20.0).abs() > 0.1).count();
+        assert_eq!((uneven, behind.len()), (0, 174), "the third time and the fourth nothing is late any more");
+    }
+
+    #[test]
+    fn what_noise_has_filled_is_left_out_and_what_only_paused_is_not() {
+        let (left, pacer) = run_with_pauses(500, |_| false, |n| held(n, &[4000.0], 200.0));
+        assert_eq!((pacer.shift(), pacer.dropped()), (MediaTime::ZERO, 10));
+        assert!(left.iter().all(|(place, n, _)| *place == 20 * *n as i64));
+        // A phone that did not count 200 ms is behind them from then on.
+        let (left, pacer) = run_with_pauses(500, |_| false, |n| 20.0 * n as f64 + if n < 200 { 0.0 } else { 200.0 });
+        assert!(pacer.dropped() <= 1 && left.len() >= 498, "{} left, {} dropped", left.len(), pacer.dropped());
     }
 
     #[test]
