@@ -19,7 +19,7 @@ use crate::{
 /// siprtmp to the phone: every packet becomes a message when it arrives, in the order of arrival, with the RTP
 /// timestamp as its time. Nothing is put in order, nothing is held, nothing is made for what is missing.
 pub(crate) fn downlink(packets: &[Vec<u8>], arrivals: &[Option<f64>]) -> Vec<Frame> {
-    let frame = |(at_ms, n): (f64, usize)| Frame { at_ms, spoken_ms: n as f64 * FRAME_MS, payload: packets[n].clone() };
+    let frame = |(at_ms, n): (f64, usize)| Frame::new(at_ms, n as f64 * FRAME_MS, packets[n].clone());
     in_order_of_arrival(arrivals).into_iter().map(frame).collect()
 }
 
@@ -31,7 +31,7 @@ pub(crate) fn uplink(phone: Codec, peer: Codec, payloads: &[Vec<u8>], arrivals: 
     frames
         .map(|(n, (payload, at_ms))| {
             let payload = transcoder.as_mut().map_or_else(|| payload.clone(), |transcoder| transcoder.convert(payload));
-            Frame { at_ms: *at_ms, spoken_ms: n as f64 * FRAME_MS, payload }
+            Frame::new(*at_ms, n as f64 * FRAME_MS, payload)
         })
         .collect()
 }
@@ -60,15 +60,15 @@ impl Transcoder {
 pub(crate) fn bare(peer: Codec, phone: Codec, packets: &[Vec<u8>], arrivals: &[Option<f64>]) -> Heard {
     let first = in_order_of_arrival(arrivals).first().map_or(0.0, |(at, n)| at - *n as f64 * FRAME_MS);
     let turn_ms = |n: usize| n as f64 * FRAME_MS + first + BUFFER_MS;
-    let in_time = |n: usize| arrivals.get(n).copied().flatten().is_some_and(|at| at <= turn_ms(n));
+    let is_there = |n: usize, by_ms: f64| arrivals.get(n).copied().flatten().is_some_and(|at| at <= by_ms);
     let mut ear = Ear::new(peer);
     let mut heard = Heard { pcm: Vec::new(), delays_ms: Vec::new() };
     for (n, payload) in packets.iter().enumerate() {
-        if in_time(n) {
+        if is_there(n, turn_ms(n)) {
             heard.pcm.extend(ear.hear(payload));
             heard.delays_ms.push(first + BUFFER_MS);
         } else {
-            heard.pcm.extend(ear.conceal(in_time(n + 1).then(|| &packets[n + 1][..])));
+            heard.pcm.extend(ear.conceal(is_there(n + 1, turn_ms(n)).then(|| &packets[n + 1][..])));
         }
     }
     if phone != peer {

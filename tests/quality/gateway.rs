@@ -37,7 +37,7 @@ fn phone_frame(at_ms: f64, output: &Output, first: usize, base: &mut Option<u32>
     let AudioTag::Packet { payload, .. } = AudioTag::parse(body) else { return None };
     let base = *base.get_or_insert(*timestamp_ms);
     let spoken_ms = first as f64 * FRAME_MS + f64::from(timestamp_ms.wrapping_sub(base) as i32);
-    Some(Frame { at_ms, spoken_ms, payload: payload.to_vec() })
+    Some(Frame::new(at_ms, spoken_ms, payload.to_vec()))
 }
 
 /// Audio messages of the RTMP phone in, frames for the SIP peer out.
@@ -50,7 +50,11 @@ pub(crate) fn uplink(phone: Codec, peer: Codec, payloads: &[Vec<u8>], arrivals: 
     }
     run.finish(payloads.len());
     let mut base = None;
-    run.outputs.iter().filter_map(|(at_ms, output)| peer_frame(peer, *at_ms, output, &mut base)).collect()
+    let frame = |((at_ms, output), shift_ms): (&(f64, Output), &f64)| {
+        let frame = peer_frame(peer, *at_ms, output, &mut base)?;
+        Some(Frame { said_ms: frame.spoken_ms - shift_ms, ..frame })
+    };
+    run.outputs.iter().zip(&run.shifts_ms).filter_map(frame).collect()
 }
 
 /// The packet as a frame: the first message is heard at its start.
@@ -59,7 +63,7 @@ fn peer_frame(peer: Codec, at_ms: f64, output: &Output, base: &mut Option<RtpTim
     let packet = RtpPacket::parse(bytes).expect("a packet of our own");
     let base = *base.get_or_insert(packet.timestamp);
     let spoken_ms = f64::from(packet.timestamp.distance_from(base)) * 1000.0 / f64::from(peer.clock_rate());
-    Some(Frame { at_ms, spoken_ms, payload: packet.payload.to_vec() })
+    Some(Frame::new(at_ms, spoken_ms, packet.payload.to_vec()))
 }
 
 /// Which packet arrives when, in the order of arrival.
@@ -74,6 +78,8 @@ struct Run {
     start: Instant,
     path: MediaPath,
     outputs: Vec<(f64, Output)>,
+    /// For each output: how much later in the stream audio stood then than on the phone's timeline.
+    shifts_ms: Vec<f64>,
 }
 
 impl Run {
@@ -81,7 +87,7 @@ impl Run {
         let start = Instant::now() + Duration::from_secs(1000);
         let config =
             PathConfig { initial_sequence: 65_500, initial_timestamp: u32::MAX - 4000, ..media::config(peer, phone) };
-        Self { start, path: MediaPath::new(start, config), outputs: Vec::new() }
+        Self { start, path: MediaPath::new(start, config), outputs: Vec::new(), shifts_ms: Vec::new() }
     }
 
     fn feed(&mut self, at_ms: f64, input: Input<'_>) {
@@ -107,6 +113,7 @@ impl Run {
     fn collect(&mut self, at_ms: f64) {
         while let Some(output) = self.path.poll_output() {
             self.outputs.push((at_ms, output));
+            self.shifts_ms.push(self.path.stats().uplink.shift_ms as f64);
         }
     }
 

@@ -31,14 +31,23 @@ pub(crate) struct Frame {
     pub(crate) at_ms: f64,
     /// When what it holds was spoken, by its timestamp.
     pub(crate) spoken_ms: f64,
+    /// When it was spoken indeed: the gateway's timestamps count noise that it made as well.
+    pub(crate) said_ms: f64,
     pub(crate) payload: Vec<u8>,
+}
+
+impl Frame {
+    /// One whose timestamp is true.
+    pub(crate) fn new(at_ms: f64, spoken_ms: f64, payload: Vec<u8>) -> Self {
+        Self { at_ms, spoken_ms, said_ms: spoken_ms, payload }
+    }
 }
 
 /// A frame that was played.
 struct Played {
     at_ms: f64,
     /// None for what was concealed.
-    spoken_ms: Option<f64>,
+    said_ms: Option<f64>,
     pcm: Vec<i16>,
 }
 
@@ -67,10 +76,10 @@ pub(crate) fn rtmp_phone(codec: Codec, frames: &[Frame], length_ms: f64) -> Hear
         for number in (1..=lost).rev() {
             let pcm = ear.conceal((number == 1).then_some(&frame.payload[..]));
             let at_ms = offset + frame.spoken_ms - f64::from(number) * FRAME_MS;
-            played.push(Played { at_ms, spoken_ms: None, pcm });
+            played.push(Played { at_ms, said_ms: None, pcm });
         }
         let pcm = ear.hear(&frame.payload);
-        played.push(Played { at_ms: offset + frame.spoken_ms, spoken_ms: Some(frame.spoken_ms), pcm });
+        played.push(Played { at_ms: offset + frame.spoken_ms, said_ms: Some(frame.said_ms), pcm });
     }
     lay_out(codec, played, 0.0, length_ms)
 }
@@ -96,11 +105,11 @@ pub(crate) fn sip_phone(codec: Codec, frames: &[Frame], judged_from_ms: f64, len
         while let Some(frame) = coming.next_if(|frame| frame.at_ms <= tick) {
             buffer.insert(frame);
         }
-        let (spoken_ms, pcm) = match buffer.take(tick) {
-            Some(frame) => (Some(frame.spoken_ms), ear.hear(&frame.payload)),
+        let (said_ms, pcm) = match buffer.take(tick) {
+            Some(frame) => (Some(frame.said_ms), ear.hear(&frame.payload)),
             None => (None, ear.conceal(None)),
         };
-        played.push(Played { at_ms: tick, spoken_ms, pcm });
+        played.push(Played { at_ms: tick, said_ms, pcm });
         tick += FRAME_MS;
     }
     lay_out(codec, played, judged_from_ms, length_ms)
@@ -145,9 +154,8 @@ impl<'a> FixedBuffer<'a> {
 /// Puts what was played on the timeline of what was spoken, moved by the delay of most of it.
 fn lay_out(codec: Codec, played: Vec<Played>, from_ms: f64, length_ms: f64) -> Heard {
     let per_ms = f64::from(rate_of(codec).hz()) / 1000.0;
-    let spoken = |frame: &Played| frame.spoken_ms.filter(|spoken| *spoken >= from_ms);
-    let delays_ms: Vec<f64> =
-        played.iter().filter_map(|frame| spoken(frame).map(|spoken| frame.at_ms - spoken)).collect();
+    let said = |frame: &Played| frame.said_ms.filter(|said| *said >= from_ms);
+    let delays_ms: Vec<f64> = played.iter().filter_map(|frame| said(frame).map(|said| frame.at_ms - said)).collect();
     let usual = percentile(&delays_ms, 0.5);
     let mut pcm = vec![0; ((length_ms - from_ms) * per_ms) as usize];
     for frame in &played {
@@ -173,7 +181,7 @@ mod tests {
     use super::*;
 
     fn frame(at_ms: f64, spoken_ms: f64) -> Frame {
-        Frame { at_ms, spoken_ms, payload: vec![0x80; 160] }
+        Frame::new(at_ms, spoken_ms, vec![0x80; 160])
     }
 
     fn stream(wait: impl Fn(usize) -> f64) -> Vec<Frame> {
