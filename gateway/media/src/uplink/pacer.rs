@@ -242,7 +242,7 @@ impl<T> Pacer<T> {
             None => self.begin(now, place),
         };
         if self.queue.is_empty() {
-            if self.is_old_backlog(now, anchor, place) {
+            if self.is_old_backlog(now, came, anchor, place) {
                 self.dropped += 1;
                 return;
             }
@@ -250,8 +250,8 @@ impl<T> Pacer<T> {
         }
         (self.filling, self.resumed) = (Filling::Patient, None);
         self.queue.push_back(Queued { place, length, unit });
-        self.cut();
-        self.watch(now);
+        let excess = self.cut();
+        self.watch(now, excess);
     }
 
     fn begin(&mut self, now: Instant, place: MediaTime) -> Anchor {
@@ -263,13 +263,13 @@ impl<T> Pacer<T> {
 
     /// Whether the unit's time was filled with noise because the network held the unit up. Such units come faster than they were
     /// made; those of a phone that only paused, and did not count its pause, do not.
-    fn is_old_backlog(&mut self, now: Instant, anchor: Anchor, place: MediaTime) -> bool {
+    fn is_old_backlog(&mut self, now: Instant, came: Instant, anchor: Anchor, place: MediaTime) -> bool {
         let is_noise = matches!(self.filling, Filling::Noise { .. } | Filling::Sparse { .. });
         if !is_noise {
             return false;
         }
         // Described once in a while, or alone, noise sounds on.
-        self.filled_until = self.filled_until.max(anchor.place_at(now) - self.unit);
+        self.filled_until = self.filled_until.max(anchor.place_at(came) - self.unit);
         if self.delivery.is_restless(now) || self.filled_until - (place + self.shift) < SLACK {
             return false;
         }
@@ -284,7 +284,7 @@ impl<T> Pacer<T> {
             self.go_behind(now, self.filled_until - start);
         } else if start > self.filled_until {
             // A pause is the place to lose delay that is not needed.
-            self.pay(self.excess_at(anchor, place).min(start - self.filled_until));
+            self.pay(self.excess_at(anchor, place).clamp(MediaTime::ZERO, start - self.filled_until));
         }
         let turn = anchor.turn_of(place + self.shift);
         let late = came.saturating_duration_since(turn);
@@ -299,7 +299,7 @@ impl<T> Pacer<T> {
         if late > UPLINK_PATIENCE {
             return self.go_behind(now, MediaTime::from_duration(late));
         }
-        let raise = late.min((self.delivery.needed() - self.delivery.delay_of(turn, place)).to_duration());
+        let raise = late.min((MediaTime::ZERO - self.excess_at(anchor, place)).to_duration());
         if raise < UPLINK_LATE {
             return; // it may not come again
         }
@@ -324,7 +324,7 @@ impl<T> Pacer<T> {
         self.settled = Some(now + UPLINK_SETTLE);
     }
 
-    /// Delay beyond what is needed.
+    /// Delay beyond what is needed; negative where it is too short.
     fn excess(&self) -> MediaTime {
         match (self.anchor, self.queue.front()) {
             (Some(anchor), Some(first)) => self.excess_at(anchor, first.place),
@@ -333,18 +333,19 @@ impl<T> Pacer<T> {
     }
 
     fn excess_at(&self, anchor: Anchor, place: MediaTime) -> MediaTime {
-        let delay = self.delivery.delay_of(anchor.turn_of(place + self.shift), place);
-        (delay - self.delivery.needed()).max(MediaTime::ZERO)
+        self.delivery.delay_of(anchor.turn_of(place + self.shift), place) - self.delivery.needed()
     }
 
-    /// Drops a backlog. The newest stays.
-    fn cut(&mut self) {
-        let excess = self.excess();
+    /// Drops a backlog. The newest stays. Returns the excess that is left.
+    fn cut(&mut self) -> MediaTime {
+        let mut excess = self.excess();
         self.cutting = excess > STALL || self.cutting && excess >= self.unit;
         while self.cutting && self.queue.len() > 1 {
             self.leave_out_front();
-            self.cutting = self.excess() >= self.unit;
+            excess = self.excess();
+            self.cutting = excess >= self.unit;
         }
+        excess
     }
 
     fn leave_out_front(&mut self) -> Option<T> {
@@ -359,19 +360,9 @@ impl<T> Pacer<T> {
         self.debt = (self.debt - time).max(MediaTime::ZERO);
     }
 
-    /// By how much the delay is too short.
-    fn shortage(&self) -> MediaTime {
-        match (self.anchor, self.queue.front()) {
-            (Some(anchor), Some(first)) => {
-                self.delivery.needed() - self.delivery.delay_of(anchor.turn_of(first.place + self.shift), first.place)
-            }
-            _ => MediaTime::ZERO,
-        }
-    }
-
     /// Decides what to take back, and whether to give.
-    fn watch(&mut self, now: Instant) {
-        if self.shortage() >= self.unit {
+    fn watch(&mut self, now: Instant, excess: MediaTime) {
+        if excess + self.unit <= MediaTime::ZERO {
             self.short.get_or_insert(now);
         } else {
             self.short = None;
@@ -380,7 +371,7 @@ impl<T> Pacer<T> {
         if !self.slew.is_zero() || now < settled {
             return;
         }
-        let (excess, unit) = (self.excess(), self.unit);
+        let (excess, unit) = (excess.max(MediaTime::ZERO), self.unit);
         self.skips = (excess.min(self.debt).to_ms() / unit.to_ms()) as u32;
         if self.skips == 0 {
             self.wanted = None;
