@@ -133,16 +133,11 @@ fn relay_packet(next: &mut MediaTime, payload: &[u8], emit: Emit<'_>) -> Result<
     Ok(length)
 }
 
-/// Fills `pcm` with invented sound that leads over to the payload `next`, if that can be decoded ahead: it is decoded
-/// again when it is played.
+/// Fills `pcm` with invented sound that leads over to the payload `next`, if that is at hand.
 fn invent(concealer: &mut Concealer, decoder: &mut Decoder, count: usize, next: Option<&[u8]>, pcm: &mut Vec<i16>) {
-    let mut ahead = Vec::new();
-    if let Some(payload) = next.filter(|_| decoder.is_stateless()) {
-        // What cannot be decoded leaves nothing to lead over to.
-        let _ = decoder.decode(payload, &mut ahead);
-    }
+    let ahead = next.map_or(&[][..], |payload| decoder.decode_ahead(payload));
     pcm.clear();
-    concealer.bridge(count, &ahead, pcm);
+    concealer.bridge(count, ahead, pcm);
 }
 
 /// Speex frames as they are, one to a message.
