@@ -72,6 +72,9 @@ async fn probe(options: &Options, calls: usize, failed: &mut Option<(Figures, us
             figures.others_cpu,
             figures.lateness.percentile(0.99),
         );
+        for failure in figures.failures.iter().take(5) {
+            println!("          call failed: {failure}");
+        }
         let late = up.percentile(0.99).max(down.percentile(0.99));
         if figures.failed_calls == 0 && figures.lost_share() <= LOSS_LIMIT && late <= options.delay_limit {
             return true;
