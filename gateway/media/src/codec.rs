@@ -4,6 +4,7 @@
 //! `clock_rate` and `sample_rate` are two columns on purpose: G.722 says 8000 in SDP and samples at 16000
 //! (RFC 3551 section 4.5.2), Opus says 48000 whatever it samples at (RFC 7587 section 4.1).
 
+mod ahead;
 mod coder;
 pub mod g711;
 pub mod nellymoser;

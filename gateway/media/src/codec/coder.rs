@@ -4,7 +4,9 @@ use audio_codec::{Decoder as _, Encoder as _, g722::G722Decoder, g722::G722Encod
 use speex_codec::Mode;
 
 use super::{
-    Codec, SampleRate, g711,
+    Codec, SampleRate,
+    ahead::Ahead,
+    g711,
     opus::{OpusDecoder, OpusEncoder, OpusWishes},
 };
 use crate::{
@@ -29,13 +31,7 @@ pub enum CodecError {
 pub struct Decoder {
     kind: DecoderKind,
     rate: SampleRate,
-    ahead: Option<Ahead>,
-}
-
-/// A packet that was decoded before its turn.
-struct Ahead {
-    packet: Vec<u8>,
-    pcm: Vec<i16>,
+    ahead: Ahead,
 }
 
 enum DecoderKind {
@@ -72,7 +68,7 @@ impl Decoder {
             Codec::SpeexUltraWideband => DecoderKind::speex(Mode::UltraWideband),
             Codec::Opus => DecoderKind::Opus(Box::new(OpusDecoder::new(rate))),
         };
-        Self { kind, rate, ahead: None }
+        Self { kind, rate, ahead: Ahead::default() }
     }
 
     /// Samples a second that come out.
@@ -82,8 +78,8 @@ impl Decoder {
 
     /// Appends the samples of `packet` to `out`, which is left as it was on an error.
     pub fn decode(&mut self, packet: &[u8], out: &mut Vec<i16>) -> Result<(), CodecError> {
-        if let Some(ahead) = self.ahead.take().filter(|ahead| ahead.packet == packet) {
-            out.extend(ahead.pcm);
+        if let Some(pcm) = self.ahead.take(packet) {
+            out.extend(pcm);
             return Ok(());
         }
         match &mut self.kind {
@@ -109,8 +105,10 @@ impl Decoder {
     /// that cannot be decoded.
     pub fn decode_ahead(&mut self, packet: &[u8]) -> &[i16] {
         let mut pcm = Vec::new();
-        self.ahead = self.decode(packet, &mut pcm).is_ok().then(|| Ahead { packet: packet.to_vec(), pcm });
-        self.ahead.as_ref().map_or(&[], |ahead| &ahead.pcm)
+        if self.decode(packet, &mut pcm).is_ok() {
+            self.ahead.keep(packet, pcm);
+        }
+        self.ahead.pcm()
     }
 
     /// Whether the codec hides losses itself.
@@ -147,7 +145,7 @@ impl Decoder {
 
     /// Forgets the past: the next packet starts a stream.
     pub fn reset(&mut self) {
-        self.ahead = None;
+        self.ahead.clear();
         match &mut self.kind {
             DecoderKind::Speex(speex) => {
                 let (decoder, gap) = &mut **speex;

@@ -7,7 +7,7 @@
 
 use std::ptr::NonNull;
 
-use super::{CodecError, SampleRate};
+use super::{CodecError, SampleRate, ahead::Ahead};
 use crate::{
     limits::{MAX_OPUS_PACKET_BYTES, OPUS_COMPLEXITY, OPUS_EXPECTED_LOSS, OPUS_LEAST_LOSS},
     plc::Concealer,
@@ -112,15 +112,9 @@ pub struct OpusDecoder {
     concealer: Concealer,
     /// The last packet that was heard.
     last: Vec<u8>,
-    ahead: Option<Ahead>,
+    ahead: Ahead,
     /// What nobody is to hear.
     unheard: Vec<i16>,
-}
-
-/// A packet behind a gap, decoded before its turn so that the gap can lead over to it.
-struct Ahead {
-    packet: Vec<u8>,
-    pcm: Vec<i16>,
 }
 
 // SAFETY: the state is plain memory that only this value points to; nothing in it is bound to a thread.
@@ -137,7 +131,7 @@ impl OpusDecoder {
         let state = unsafe { unsafe_libopus::opus_decoder_create(rate.hz() as i32, 1, &mut error) };
         let state = NonNull::new(state).expect("8, 16 and 48 kHz of one channel are always possible");
         let (last, unheard) = (Vec::new(), Vec::new());
-        Self { state, rate, concealer: Concealer::new(rate), last, ahead: None, unheard }
+        Self { state, rate, concealer: Concealer::new(rate), last, ahead: Ahead::default(), unheard }
     }
 
     /// Samples a second that come out.
@@ -156,9 +150,9 @@ impl OpusDecoder {
             return Ok(());
         }
         let start = out.len();
-        match self.ahead.take() {
-            Some(ahead) if ahead.packet == packet => out.extend(ahead.pcm),
-            _ => self.run(packet, samples as usize, false, out)?,
+        match self.ahead.take(packet) {
+            Some(pcm) => out.extend(pcm),
+            None => self.run(packet, samples as usize, false, out)?,
         }
         self.concealer.heard(&mut out[start..]);
         self.last.clear();
@@ -170,7 +164,7 @@ impl OpusDecoder {
     /// behind, if it has some.
     pub fn conceal(&mut self, samples: usize, next: Option<&[u8]>, out: &mut Vec<i16>) {
         let samples = samples.min(self.rate.samples_in_ms(LONGEST_MS));
-        self.ahead = None;
+        self.ahead.clear();
         let next = next.filter(|packet| packet.len() <= MAX_OPUS_PACKET_BYTES && !is_pause(packet));
         let Some((next, length)) = next.and_then(|next| Some((next, self.samples_of(next)?))) else {
             self.concealer.conceal(samples, out);
@@ -189,7 +183,9 @@ impl OpusDecoder {
             out.append(&mut pcm);
         } else {
             self.concealer.bridge(samples, &pcm, out);
-            self.ahead = (pcm.len() == length).then(|| Ahead { packet: next.to_vec(), pcm });
+            if pcm.len() == length {
+                self.ahead.keep(next, pcm);
+            }
         }
     }
 
@@ -227,7 +223,7 @@ impl OpusDecoder {
     pub fn reset(&mut self) {
         self.concealer = Concealer::new(self.rate);
         self.last.clear();
-        self.ahead = None;
+        self.ahead.clear();
         // SAFETY: the state is alive and ours alone; this request takes no argument.
         unsafe {
             unsafe_libopus::opus_decoder_ctl_impl(
