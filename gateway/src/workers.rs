@@ -159,10 +159,7 @@ fn breathe() {
     if breathes() {
         std::thread::sleep(BREATH);
     }
-    let now = Instant::now();
-    let mut looks = LOOKS.get().unwrap_or(Looks::first(now));
-    looks.ask(now);
-    LOOKS.set(Some(looks));
+    note(Looks::ask);
 }
 
 /// Whether this thread has calls enough.
@@ -172,9 +169,13 @@ fn breathes() -> bool {
 
 /// The worker was told what has come.
 fn look() {
+    note(Looks::answered);
+}
+
+fn note(what: fn(&mut Looks, Instant)) {
     let now = Instant::now();
     let mut looks = LOOKS.get().unwrap_or(Looks::first(now));
-    looks.answered(now);
+    what(&mut looks, now);
     LOOKS.set(Some(looks));
 }
 
