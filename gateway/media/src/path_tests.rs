@@ -71,6 +71,19 @@ impl Rig {
         self.collect(now);
     }
 
+    /// Feeds messages of `message_ms`, number n at `arrival(n)` ms with RTMP timestamp n x `message_ms`.
+    fn feed_messages(&mut self, messages: &[Bytes], message_ms: u32, arrival: impl Fn(usize) -> f64) {
+        for (n, body) in messages.iter().enumerate() {
+            let timestamp_ms = message_ms * n as u32;
+            self.feed(epoch() + ms(arrival(n)), Input::PhoneAudio { timestamp_ms, body });
+        }
+    }
+
+    /// Feeds messages of 20 ms in their time.
+    fn speak(&mut self, messages: &[Bytes]) {
+        self.feed_messages(messages, 20, |n| 20.0 * n as f64);
+    }
+
     fn collect(&mut self, now: Instant) {
         while let Some(output) = self.path.poll_output() {
             self.out.push((now, output));

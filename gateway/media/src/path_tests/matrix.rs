@@ -36,10 +36,7 @@ fn a_tone_passes_from_every_phone_codec_to_every_peer_codec() {
         for peer in Codec::ALL {
             let sent = tone(FREQUENCY, 8000.0, phone.sample_rate(), 2000);
             let mut rig = Rig::new(peer, Codec::SpeexWideband);
-            for (n, body) in phone_messages(phone, &sent, 1).iter().enumerate() {
-                let timestamp_ms = 20 * n as u32;
-                rig.feed(epoch() + ms(timestamp_ms as f64), Input::PhoneAudio { timestamp_ms, body });
-            }
+            rig.speak(&phone_messages(phone, &sent, 1));
             assert_eq!(rig.rtp().len(), 100, "{phone:?} -> {peer:?}");
             let heard = rig.heard_by_peer(peer);
             judge(&format!("{phone:?} -> {peer:?}"), &heard, &sent, peer.sample_rate(), floor_db(phone, peer));
@@ -74,10 +71,7 @@ fn what_needs_no_transcoding_arrives_bit_for_bit() {
         let speech = crate::testing::voice(codec.sample_rate(), 2000, 4);
         let messages = phone_messages(codec, &speech, 1);
         let mut rig = Rig::new(codec, codec);
-        for (n, body) in messages.iter().enumerate() {
-            let timestamp_ms = 20 * n as u32;
-            rig.feed(epoch() + ms(timestamp_ms as f64), Input::PhoneAudio { timestamp_ms, body });
-        }
+        rig.speak(&messages);
         for (packet, body) in rig.rtp().iter().zip(&messages) {
             assert_eq!(packet.1.payload, &body[codec.info().flv_header.len()..], "{codec:?}");
         }

@@ -90,10 +90,7 @@ fn an_address_that_is_taken_away_stops_the_sending() {
     (agreed.remote_rtp, agreed.remote_rtcp) = (None, None);
     let mut rig = Rig::with(config(agreed, Codec::SpeexWideband));
     let speech = voice(SampleRate::Hz16000, 2000, 1);
-    for (n, body) in phone_messages(Codec::SpeexWideband, &speech, 1).iter().enumerate() {
-        let timestamp_ms = 20 * n as u32;
-        rig.feed(epoch() + ms(timestamp_ms as f64), Input::PhoneAudio { timestamp_ms, body });
-    }
+    rig.speak(&phone_messages(Codec::SpeexWideband, &speech, 1));
     rig.advance(epoch() + ms(60_000.0));
     rig.path.stop(epoch() + ms(60_000.0));
     rig.collect(epoch() + ms(60_000.0));

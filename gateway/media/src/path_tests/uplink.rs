@@ -8,20 +8,12 @@ use crate::{
     testing::{Random, best_correlation, correlation, epoch, negotiated, rms, voice},
 };
 
-/// Feeds messages of `message_ms`, number n at `arrival(n)` ms with RTMP timestamp n x `message_ms`.
-fn feed(rig: &mut Rig, messages: &[bytes::Bytes], message_ms: u32, arrival: impl Fn(usize) -> f64) {
-    for (n, body) in messages.iter().enumerate() {
-        let timestamp_ms = message_ms * n as u32;
-        rig.feed(epoch() + ms(arrival(n)), Input::PhoneAudio { timestamp_ms, body });
-    }
-}
-
 #[test]
 fn bursts_of_tcp_become_an_even_stream_of_rtp() {
     for (codec, per_packet) in [(Codec::Pcmu, 160), (Codec::SpeexWideband, 320), (Codec::SpeexNarrowband, 160)] {
         let speech = voice(SampleRate::Hz16000, 10_000, 1);
         let mut rig = Rig::new(codec, Codec::SpeexWideband);
-        feed(&mut rig, &phone_messages(Codec::SpeexWideband, &speech, 1), 20, |n| (n / 4 * 80 + 60) as f64);
+        rig.feed_messages(&phone_messages(Codec::SpeexWideband, &speech, 1), 20, |n| (n / 4 * 80 + 60) as f64);
         rig.advance(epoch() + ms(10_060.0));
         let packets = rig.rtp();
         assert_eq!(packets.len(), 500);
@@ -39,7 +31,7 @@ fn bursts_of_tcp_become_an_even_stream_of_rtp() {
 fn speech_transcoded_is_the_speech_that_was_sent() {
     let speech = voice(SampleRate::Hz16000, 10_000, 2);
     let mut rig = Rig::new(Codec::Pcmu, Codec::SpeexWideband);
-    feed(&mut rig, &phone_messages(Codec::SpeexWideband, &speech, 1), 20, |n| 20.0 * n as f64);
+    rig.speak(&phone_messages(Codec::SpeexWideband, &speech, 1));
     let heard = rig.heard_by_peer(Codec::Pcmu);
     let narrow: Vec<i16> = {
         let mut out = Vec::new();
@@ -59,7 +51,7 @@ fn several_frames_in_a_message_are_all_sent_each_in_its_time() {
             let mut rig = Rig::new(peer, Codec::SpeexWideband);
             let length = 20 * frames as u32;
             let messages = phone_messages(Codec::SpeexWideband, &speech, frames);
-            feed(&mut rig, &messages, length, |n| (length as usize * (n + 1)) as f64);
+            rig.feed_messages(&messages, length, |n| (length as usize * (n + 1)) as f64);
             rig.advance(epoch() + ms((length as usize * (messages.len() + 1)) as f64));
             let packets = rig.rtp();
             assert_eq!(packets.len(), messages.len() * frames, "{frames} frames to {peer:?}");
@@ -87,7 +79,7 @@ fn the_packet_time_that_the_peer_asks_for_is_kept() {
             agreed.ptime_ms = asked;
             let mut rig = Rig::with(config(agreed, Codec::SpeexWideband));
             let pcm = if source == Codec::Pcmu { voice(SampleRate::Hz8000, 6000, 3) } else { speech.clone() };
-            feed(&mut rig, &phone_messages(source, &pcm, 1), 20, |n| 20.0 * n as f64);
+            rig.speak(&phone_messages(source, &pcm, 1));
             rig.advance(epoch() + ms(6010.0));
             let packets = rig.rtp();
             assert_eq!(packets.len(), 6000 / kept as usize, "{peer:?} at {asked} ms");
@@ -112,7 +104,7 @@ fn a_stall_costs_its_backlog_and_the_delay_is_back_within_two_seconds() {
         for stall in [300.0, 1000.0, 5000.0] {
             let (begin, end) = (6000.0, 6000.0 + stall);
             let mut rig = Rig::new(codec, Codec::SpeexWideband);
-            feed(&mut rig, &phone_messages(Codec::SpeexWideband, &speech, 1), 20, |n| {
+            rig.feed_messages(&phone_messages(Codec::SpeexWideband, &speech, 1), 20, |n| {
                 let at = 20.0 * n as f64;
                 if (begin..end).contains(&at) { end } else { at }
             });
@@ -251,7 +243,7 @@ fn a_phone_that_changes_its_codec_goes_on_being_heard() {
     let mut rig = Rig::new(Codec::Pcma, Codec::SpeexWideband);
     let mut messages = phone_messages(Codec::SpeexWideband, &wide, 1);
     messages.extend(phone_messages(Codec::Pcma, &narrow, 1));
-    feed(&mut rig, &messages, 20, |n| 20.0 * n as f64);
+    rig.speak(&messages);
     let heard = rig.heard_by_peer(Codec::Pcma);
     assert_eq!(heard.len(), 16_000);
     assert!(correlation(&heard[8000..], &narrow) > 0.99);
