@@ -1,7 +1,7 @@
 //! baresip, a SIP phone (Debian's 1.0.0: G.711, G.722, Opus and L16, no Speex).
 
 use crate::place::{
-    HERE, anna_speaks, anna_speaks_opus, assert_digits, assert_speech, assert_wide, gateway, gateway_preferring,
+    HERE, anna_speaks, anna_speaks_opus, assert_digits, assert_speech, assert_speech_of, gateway, gateway_preferring,
     registered_opus_phone, registered_phone,
 };
 use gateway_tests::gateway::{free_tcp, free_udp_and_tcp};
@@ -175,16 +175,10 @@ async fn phone_calls_baresip_by_preference(codec: &str, preferred: &str, wide: b
     phone.bye().await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     let what = format!("baresip {codec} to phone");
-    assert_speech(&what, Speaker::Ben, heard_rate, &heard);
-    if wide {
-        assert_wide(&what, Speaker::Ben, heard_rate, &heard);
-    }
+    assert_speech_of(wide, &what, Speaker::Ben, heard_rate, &heard);
     let (rate, heard) = bob.heard().await;
     let what = format!("phone to baresip {codec}");
-    assert_speech(&what, Speaker::Anna, rate, &heard);
-    if wide {
-        assert_wide(&what, Speaker::Anna, rate, &heard);
-    }
+    assert_speech_of(wide, &what, Speaker::Anna, rate, &heard);
 }
 
 #[tokio::test]
@@ -229,11 +223,9 @@ async fn baresip_calls_the_phone_with_its_own(codec: &str) {
     assert_digits(&mut phone, "1").await;
     bob.command("hangup", "").await;
     phone.expect("byed").await;
-    assert_speech(&format!("baresip {codec} to phone"), Speaker::Ben, heard_rate, &heard);
-    assert_wide(&format!("baresip {codec} to phone"), Speaker::Ben, heard_rate, &heard);
+    assert_speech_of(true, &format!("baresip {codec} to phone"), Speaker::Ben, heard_rate, &heard);
     let (rate, heard) = bob.heard().await;
-    assert_speech(&format!("phone to baresip {codec}"), Speaker::Anna, rate, &heard);
-    assert_wide(&format!("phone to baresip {codec}"), Speaker::Anna, rate, &heard);
+    assert_speech_of(true, &format!("phone to baresip {codec}"), Speaker::Anna, rate, &heard);
 }
 
 #[tokio::test]
@@ -266,11 +258,9 @@ async fn an_opus_phone_and_baresip_talk(phone: &mut Phone, bob: &Baresip) -> (u3
 
 /// What both heard of each other.
 async fn assert_heard(bob: Baresip, (rate, heard): (u32, Vec<i16>)) {
-    assert_speech("baresip to Opus phone", Speaker::Ben, rate, &heard);
-    assert_wide("baresip to Opus phone", Speaker::Ben, rate, &heard);
+    assert_speech_of(true, "baresip to Opus phone", Speaker::Ben, rate, &heard);
     let (rate, heard) = bob.heard().await;
-    assert_speech("Opus phone to baresip", Speaker::Anna, rate, &heard);
-    assert_wide("Opus phone to baresip", Speaker::Anna, rate, &heard);
+    assert_speech_of(true, "Opus phone to baresip", Speaker::Anna, rate, &heard);
 }
 
 #[tokio::test]

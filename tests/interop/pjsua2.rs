@@ -2,7 +2,7 @@
 
 use crate::pj_phone::PjPhone;
 use crate::place::{
-    anna_speaks, assert_digits, assert_speech, assert_wide, gateway, gateway_preferring, registered_phone,
+    anna_speaks, assert_digits, assert_speech, assert_speech_of, gateway, gateway_preferring, registered_phone,
 };
 use gateway_tests::phone::{Login, Phone};
 use gateway_tests::speech::Speaker;
@@ -26,15 +26,9 @@ async fn phone_calls_pjsua2(codec: &str, words: &[&str]) {
     }
     phone.bye().await;
     let wide = codec == "g722/16000" || codec == "speex/32000";
-    assert_speech(&format!("pjsua2 {codec} to phone"), Speaker::Ben, heard_rate, &heard);
-    if wide {
-        assert_wide(&format!("pjsua2 {codec} to phone"), Speaker::Ben, heard_rate, &heard);
-    }
+    assert_speech_of(wide, &format!("pjsua2 {codec} to phone"), Speaker::Ben, heard_rate, &heard);
     let (rate, heard) = pj.heard().await;
-    assert_speech(&format!("phone to pjsua2 {codec}"), Speaker::Anna, rate, &heard);
-    if wide {
-        assert_wide(&format!("phone to pjsua2 {codec}"), Speaker::Anna, rate, &heard);
-    }
+    assert_speech_of(wide, &format!("phone to pjsua2 {codec}"), Speaker::Anna, rate, &heard);
 }
 
 #[tokio::test]
@@ -93,10 +87,7 @@ async fn pjsua2_calls_the_phone(codec: &str, preferred: &str, takes: &[&str], wi
     assert_speech(&format!("pjsua2 {codec} to phone"), Speaker::Ben, heard_rate, &heard);
     let (rate, heard) = pj.heard().await;
     let what = format!("phone to pjsua2 {codec}");
-    assert_speech(&what, Speaker::Anna, rate, &heard);
-    if wide {
-        assert_wide(&what, Speaker::Anna, rate, &heard);
-    }
+    assert_speech_of(wide, &what, Speaker::Anna, rate, &heard);
 }
 
 #[tokio::test]

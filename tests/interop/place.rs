@@ -66,7 +66,7 @@ pub async fn assert_digits(phone: &mut Phone, digits: &str) {
 }
 
 /// Speech of which something is left above the telephone band, about as loud as it was.
-pub fn assert_wide(what: &str, speaker: Speaker, rate: u32, recording: &[i16]) {
+fn assert_wide(what: &str, speaker: Speaker, rate: u32, recording: &[i16]) {
     assert_eq!(rate, 16_000, "{what}: a recording of the telephone band");
     let above = |pcm: &[i16]| {
         let below = audio::double(&audio::halve(pcm));
@@ -88,7 +88,15 @@ pub fn assert_speech(what: &str, speaker: Speaker, rate: u32, recording: &[i16])
     assert_said(what, &speech::pcm(speaker, 8000), &heard);
 }
 
-/// The same of any speech, both at 8000. Returns where it begins in what was heard.
+/// The same of a call that has more than the telephone band if it is `wide`.
+pub fn assert_speech_of(wide: bool, what: &str, speaker: Speaker, rate: u32, recording: &[i16]) {
+    assert_speech(what, speaker, rate, recording);
+    if wide {
+        assert_wide(what, speaker, rate, recording);
+    }
+}
+
+/// The same as [`assert_speech`] of any speech, both at 8000. Returns where it begins in what was heard.
 pub fn assert_said(what: &str, spoken: &[i16], heard: &[i16]) -> isize {
     let lag = audio::align(spoken, heard, heard.len()).lag;
     // The far end's jitter buffer may move meanwhile, on a busy machine often: each second counts where it is. Narrowband Speex keeps
