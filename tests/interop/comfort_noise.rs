@@ -56,15 +56,14 @@ fn made_by_ffmpeg(payloads: &[Vec<u8>]) -> Vec<i16> {
     let (from, to) = (scratch.path("payloads"), scratch.path("made"));
     let input = ["-nostdin", "-f", "g729", "-c:a", "comfortnoise", "-i", &from.to_string_lossy()];
     run("ffmpeg", &[&input[..], &["-f", "s16le", &to.to_string_lossy()]].concat());
-    let made = std::fs::read(to).unwrap();
-    made.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect()
+    audio::from_bytes(&std::fs::read(to).unwrap())
 }
 
 /// ffmpeg's description of a room, a payload for each 80 ms: level and ten coefficients.
 fn described_by_ffmpeg(pcm: &[i16]) -> Vec<Vec<u8>> {
     let scratch = Scratch::new();
     let (from, to) = (scratch.path("room"), scratch.path("payloads"));
-    std::fs::write(&from, pcm.iter().flat_map(|sample| sample.to_le_bytes()).collect::<Vec<u8>>()).unwrap();
+    std::fs::write(&from, audio::to_bytes(pcm)).unwrap();
     let input = ["-nostdin", "-f", "s16le", "-ar", "8000", "-ac", "1", "-i", &from.to_string_lossy()];
     let output = ["-map", "0:a", "-c:a", "comfortnoise", "-f", "data", &to.to_string_lossy()];
     run("ffmpeg", &[&input[..], &output[..]].concat());

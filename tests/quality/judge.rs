@@ -1,6 +1,6 @@
 //! Asks `judge.py`, which runs for the whole of a measurement and keeps what it knows in `tests/.cache`.
 
-use gateway_tests::tools;
+use gateway_tests::{audio, tools};
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -84,8 +84,7 @@ impl Judge {
 
     fn write(&self, name: &str, pcm: &[i16]) -> PathBuf {
         let path = self.scratch.path(name);
-        let bytes: Vec<u8> = pcm.iter().flat_map(|sample| sample.to_le_bytes()).collect();
-        std::fs::write(&path, bytes).expect("the scratch folder can be written");
+        std::fs::write(&path, audio::to_bytes(pcm)).expect("the scratch folder can be written");
         path
     }
 }

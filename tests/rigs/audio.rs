@@ -56,6 +56,16 @@ pub fn piecewise_correlation(reference: &[i16], heard: &[i16], lag: isize, rate:
     found.get(found.len() / 2).copied().unwrap_or(0.0)
 }
 
+/// Samples as raw files hold them: 16 bit, little-endian.
+pub fn to_bytes(pcm: &[i16]) -> Vec<u8> {
+    pcm.iter().flat_map(|sample| sample.to_le_bytes()).collect()
+}
+
+/// The samples of such bytes.
+pub fn from_bytes(bytes: &[u8]) -> Vec<i16> {
+    bytes.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect()
+}
+
 /// What was heard of `reference`, as long as that: each second by itself, as far as a quarter of a second from where the one before
 /// was. What a jitter buffer cut out or put in is gone from it but for the seconds where it did so.
 pub fn realigned(reference: &[i16], heard: &[i16], lag: isize, rate: u32) -> Vec<i16> {

@@ -1,5 +1,6 @@
 //! Nellymoser by ffmpeg, which has an encoder and a decoder of its own: a phone's voice, and the judge of what the gateway hears.
 
+use crate::audio;
 use crate::tools::{Scratch, run};
 
 /// Length of an FLV file's header with the first back pointer, of a tag's header and of a back pointer.
@@ -14,7 +15,7 @@ const BACK_POINTER: usize = 4;
 pub fn bodies(pcm: &[i16], rate: u32) -> Vec<Vec<u8>> {
     let scratch = Scratch::new();
     let (raw, flv) = (scratch.path("said.raw"), scratch.path("said.flv"));
-    std::fs::write(&raw, pcm.iter().flat_map(|sample| sample.to_le_bytes()).collect::<Vec<u8>>()).unwrap();
+    std::fs::write(&raw, audio::to_bytes(pcm)).unwrap();
     let (raw, flv) = (raw.to_string_lossy(), flv.to_string_lossy());
     let rate = rate.to_string();
     let input = ["-nostdin", "-v", "error", "-f", "s16le", "-ar", &rate, "-ac", "1", "-i", &raw];
@@ -53,8 +54,7 @@ pub fn decode(bodies: &[Vec<u8>], rate: u32) -> Vec<i16> {
     let (flv, raw) = (flv.to_string_lossy(), raw.to_string_lossy());
     let rate = rate.to_string();
     run("ffmpeg", &["-nostdin", "-v", "error", "-i", &flv, "-f", "s16le", "-ar", &rate, "-ac", "1", &raw]);
-    let pcm: Vec<i16> =
-        std::fs::read(&*raw).unwrap().chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
+    let pcm = audio::from_bytes(&std::fs::read(&*raw).unwrap());
     assert_eq!(pcm.len(), 256 * bodies.len(), "ffmpeg decodes every block, and nothing else");
     pcm
 }

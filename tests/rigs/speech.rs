@@ -1,5 +1,6 @@
 //! Real speech: spoken by espeak-ng when it is first needed, kept in the cache, read as samples.
 
+use crate::audio;
 use crate::tools::{cache_dir, run};
 use std::path::{Path, PathBuf};
 
@@ -84,9 +85,7 @@ pub fn read_wav(path: &Path) -> (u32, Vec<i16>) {
                 assert_eq!((half(2), half(14)), (1, 16), "{}: not 16-bit mono", path.display());
                 rate = u32::from_le_bytes(body[4..8].try_into().unwrap());
             }
-            b"data" => {
-                return (rate, body.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect());
-            }
+            b"data" => return (rate, audio::from_bytes(body)),
             _ => {}
         }
         rest = &rest[(8 + length + length % 2).min(rest.len())..];
@@ -108,7 +107,7 @@ pub fn write_wav(path: &Path, rate: u32, pcm: &[i16]) {
     bytes.extend([2, 0, 16, 0]);
     bytes.extend(b"data");
     bytes.extend(data.to_le_bytes());
-    bytes.extend(pcm.iter().flat_map(|sample| sample.to_le_bytes()));
+    bytes.extend(audio::to_bytes(pcm));
     std::fs::write(path, bytes).unwrap();
 }
 

@@ -1,5 +1,6 @@
 //! Mono 16-bit WAV files, as the corpus holds them.
 
+use crate::audio;
 use std::fs;
 use std::io::{Error, ErrorKind, Result};
 use std::path::Path;
@@ -23,7 +24,7 @@ pub fn read(path: &Path) -> Result<Vec<i16>> {
             b"fmt " if body.get(..4) != Some(&[1, 0, 1, 0]) || body.get(14..16) != Some(&[16, 0]) => {
                 return Err(bad("not mono 16-bit PCM"));
             }
-            b"data" => return Ok(body.chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]])).collect()),
+            b"data" => return Ok(audio::from_bytes(body)),
             _ => at += 8 + length + (length & 1),
         }
     }
@@ -44,8 +45,6 @@ pub fn write(path: &Path, sample_rate: u32, samples: &[i16]) -> Result<()> {
     bytes.extend_from_slice(&(sample_rate * 2).to_le_bytes());
     bytes.extend_from_slice(b"\x02\0\x10\0data");
     bytes.extend_from_slice(&data.to_le_bytes());
-    for sample in samples {
-        bytes.extend_from_slice(&sample.to_le_bytes());
-    }
+    bytes.extend(audio::to_bytes(samples));
     fs::write(path, bytes)
 }
