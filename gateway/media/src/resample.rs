@@ -1,13 +1,14 @@
-//! Between 8, 16, 32 and 48 kHz, and to them from the rates of Nellymoser: short polyphase FIR filters. A rate and its double have a half-band filter of 47 taps:
+//! Between 8, 16, 32 and 48 kHz, and to them from the rates of Nellymoser: short polyphase FIR filters. A rate and its double
+//! have a half-band filter of 47 taps:
 //!
 //! ```text
 //! 8 -> 16   x ---+--- 24 odd taps ---> y[2n]        16 -> 8   x[2n]   --- 24 odd taps ---+
 //!                +--- delay 11 ------> y[2n+1]                x[2n+1] --- delay -------- (+) ---> y[n]
 //! ```
 //! Every second tap of a half-band filter is zero but the middle one, so half of the work is a copy. All other pairs have a
-//! bank of phases of one low pass at the common rate, of which an output needs one, made when it is first needed. Taps: windowed sinc, Kaiser window, over
-//! 24 samples of the lower rate: 1.5 ms of delay if that is 8 kHz, less above. Flat to 0.41 of the lower rate (3.3 of 4 kHz),
-//! -6 dB at its half; images and aliases of what lies below are more than 60 dB down.
+//! bank of phases of one low pass at the common rate, made when it is first needed; an output needs one phase. Taps: windowed
+//! sinc, Kaiser window, over 24 samples of the lower rate: 1.5 ms of delay if that is 8 kHz, less above. Flat to 0.41 of the
+//! lower rate (3.3 of 4 kHz), -6 dB at its half; images and aliases of what lies below are more than 60 dB down.
 
 use std::{
     f64::consts::PI,

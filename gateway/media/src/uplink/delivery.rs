@@ -5,9 +5,9 @@
 //! blocks    [ 0 ][ 80 ][ 0 ][ 95 ][ 5 ][ 90 ]      the largest of each half second
 //! needed      90                                    what came at least twice in ten seconds
 //! ```
-//! A delay that is held for what happened once would be paid for in vain: the second largest block counts; but the largest of the last
-//! two at the start, and while late deliveries follow one another closely. Nor is it held for a few
-//! milliseconds that one frame in ten or fewer comes late: threads are not always scheduled at once, and the receiver's buffer takes that.
+//! A delay that is held for what happened once would be paid for in vain: the second largest block counts; but the largest of the
+//! last two at the start, and while late deliveries follow one another closely. Nor is it held for a few milliseconds that one
+//! frame in ten or fewer comes late: threads are not always scheduled at once, and the receiver's buffer takes that.
 
 use std::time::{Duration, Instant};
 

@@ -264,8 +264,7 @@ impl<T> Pacer<T> {
     /// Whether the unit's time was filled with noise because the network held the unit up. Such units come faster than they were
     /// made; those of a phone that only paused, and did not count its pause, do not.
     fn is_old_backlog(&mut self, now: Instant, came: Instant, anchor: Anchor, place: MediaTime) -> bool {
-        let is_noise = matches!(self.filling, Filling::Noise { .. } | Filling::Sparse { .. });
-        if !is_noise {
+        if !matches!(self.filling, Filling::Noise { .. } | Filling::Sparse { .. }) {
             return false;
         }
         // Described once in a while, or alone, noise sounds on.
